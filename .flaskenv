@@ -1,0 +1,2 @@
+# What `flask run` knows PORT as.
+FLASK_RUN_PORT=${PORT:-5000}

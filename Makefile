@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test lint lock
+
+# The first of these that is Python 3.11 or later; `make PYTHON=… run` names another.
+PYTHON := python3 python3.13 python3.12 python3.11
+python = $(firstword $(foreach name,$(PYTHON),$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+
+BIN := .venv/bin
+LOG := .venv/setup.log
+# pipenv fills the environment that it is told it runs in.
+PIPENV := VIRTUAL_ENV="$(CURDIR)/.venv" PIPENV_VERBOSITY=-1 $(BIN)/python -m pipenv
+NOT_INSTALLED = echo "The packages could not be installed (is there a network?): $(LOG) has the details." >&2
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: .venv/ready ## Start the service, on an embedded PostgreSQL where DATABASE_URL is not set; Ctrl-C ends it
+	@exec $(BIN)/gunicorn
+
+test: .venv/ready ## Run the tests; ARGS="-k name" chooses among them
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/ready ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: .venv/pipenv ## Bring Pipfile.lock up to date with Pipfile, and every package to its newest version
+	@$(PIPENV) lock
+	@$(BIN)/python -c 'import json, pathlib; path = pathlib.Path("Pipfile.lock"); lock = json.loads(path.read_text()); \
+		lock["_meta"]["sources"] = []; path.write_text(json.dumps(lock, indent=4) + "\n")'
+	@$(PIPENV) verify
+
+# All that the others need, in .venv. The lock decides what is installed; one that is out of date stops it.
+.venv/ready: .venv/pipenv Pipfile Pipfile.lock
+	@echo "Installing the packages of Pipfile.lock into .venv"
+	@$(PIPENV) install --deploy --dev >$(LOG) 2>&1 || { $(NOT_INSTALLED); exit 1; }
+	@touch $@
+
+.venv/pipenv:
+	@set -e; fail() { echo "$$1" >&2; exit 1; }; python="$(python)"; \
+	test -n "$$python" || fail "Python 3.11 or later is needed: install it, or name it: make PYTHON=/path/to/python3 …"; \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || \
+		fail "The venv module of $$python is missing: install it (on Debian and Ubuntu: apt install python3-venv)."; \
+	echo "Making .venv with $$python"; \
+	"$$python" -m venv --clear .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check pipenv >$(LOG) 2>&1 || { $(NOT_INSTALLED); exit 1; }
+	@touch $@

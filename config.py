@@ -1,0 +1,95 @@
+"""The configuration: every environment variable, read, typed and checked once.
+
+Nothing else in the program reads the environment (https://12factor.net/config).
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from dotenv import dotenv_values
+
+ENV_FILE = Path(__file__).with_name(".env")
+
+# Enough to use the cores of a usual machine; 8 x 4 threads still leave most of PostgreSQL's 100 connections to others.
+DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
+
+
+class ConfigError(SystemExit):
+    """A variable has a value that the program can't start with.
+
+    It is a SystemExit, so that gunicorn and flask alike end with its sentence on stderr and exit status 1.
+    """
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one process; each is the environment variable of the same name in capitals."""
+
+    # None: the embedded PostgreSQL. It may hold a password, so it is kept out of repr().
+    database_url: str | None = field(default=None, repr=False)
+    port: int = 5000
+    host: str = "127.0.0.1"
+    web_concurrency: int = DEFAULT_WORKERS
+    web_threads: int = 4
+    log_level: str = "info"
+    log_format: str = "text"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the environment, after .env has filled in what it lacks.
+
+        `environ` stands in for both. An empty value is as if unset. Raises ConfigError, naming the variable.
+        """
+        if environ is None:
+            _load_env_file(ENV_FILE)
+            environ = os.environ
+        return cls(
+            database_url=_database_url(environ),
+            port=_number(environ, "PORT", default=cls.port, low=1, high=65535),
+            host=_address(environ, "HOST", default=cls.host),
+            web_concurrency=_number(environ, "WEB_CONCURRENCY", default=cls.web_concurrency, low=1, high=1000),
+            web_threads=_number(environ, "WEB_THREADS", default=cls.web_threads, low=1, high=1000),
+            log_level=_choice(environ, "LOG_LEVEL", ("info", "debug", "warning", "error")),
+            log_format=_choice(environ, "LOG_FORMAT", ("text", "json")),
+        )
+
+
+def _load_env_file(path: Path) -> None:
+    """Put what .env says into the environment, where libpq too finds its PGPASSWORD; what is set there already wins."""
+    for name, value in dotenv_values(path).items():
+        if value and not os.environ.get(name):
+            os.environ[name] = value
+
+
+def _database_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("DATABASE_URL") or None
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("DATABASE_URL must start with postgresql:// (it is not shown here).")
+    return url
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {text!r}.")
+    return int(text)
+
+
+def _address(environ: Mapping[str, str], name: str, *, default: str) -> str:
+    text = environ.get(name) or default
+    try:
+        return text if text == "localhost" else str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigError(f"{name} must be an IP address such as 127.0.0.1 or 0.0.0.0, not {text!r}.") from None
+
+
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`, in any case; the first is the default."""
+    text = environ.get(name) or choices[0]
+    if text.lower() not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
+    return text.lower()

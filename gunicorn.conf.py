@@ -1,0 +1,67 @@
+"""How the processes run. gunicorn reads this file by itself; https://gunicorn.org/reference/settings/ has the settings.
+
+A global with the name of a setting is that setting, so nothing else here may be called like one.
+"""
+
+import errno
+import socket
+from pathlib import Path
+from typing import Any
+
+from config import Config, ConfigError
+from logs import logging_config
+
+settings = Config.from_environment()
+
+# `gunicorn` alone is enough.
+wsgi_app = "app:create_app()"
+
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+
+# Processes use the cores; threads wait for the database and for slow clients without one.
+workers = settings.web_concurrency
+worker_class = "gthread"
+threads = settings.web_threads
+
+# The application is made once, before the workers: what is wrong with it stops the start, in one line. Nothing exists
+# yet that they must not share: each thread opens its connection to the database with its first request.
+preload_app = True
+
+# A thread of 512 characters outside ASCII makes a query of 6,144 bytes; the default is 4,094.
+limit_request_line = 8190
+
+# Nothing here depends on what a proxy says of its client, and nobody may set SCRIPT_NAME or PATH_INFO by a header.
+forwarded_allow_ips = ""
+
+# One event a line on stdout, in our format.
+logconfig_dict = logging_config(settings)
+
+# The heartbeat's file in memory, where there is such a place: on a slow or read-only disk workers would hang.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+# A control socket below $HOME, by default: nothing here uses it, and a read-only container has no place for it.
+control_socket_disable = True
+
+EXAMPLE = '{"name": "Ada", "comment": "Hello"}'
+
+
+def on_starting(server: Any) -> None:
+    """Say at once that the port is taken: gunicorn would try five times, a second each."""
+    if server.master_pid:  # a new release takes the socket over from the running one (SIGUSR2)
+        return
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            raise ConfigError(f"PORT {settings.port} on HOST {settings.host} can't be listened on: {reason}.") from None
+
+
+def post_worker_init(worker: Any) -> None:
+    """With the last of the first workers the service is up: end the start with something to try."""
+    if worker.age == worker.cfg.workers:
+        worker.log.info(
+            "Ready. Try: curl -s http://%s/comments -H 'Content-Type: application/json' -d '%s'", bind, EXAMPLE
+        )

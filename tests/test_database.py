@@ -1,0 +1,249 @@
+"""db.py: CommentDatabase against a real PostgreSQL."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from conftest import sql
+
+import db
+from comment import Comment
+from db import CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
+
+
+def store(database: CommentDatabase, *texts: str, thread: str = "") -> list[Comment]:
+    return [database.create_comment(Comment(None, "Ada", text, thread)) for text in texts]
+
+
+def connections(url: str) -> int:
+    """How many connections others have to the database."""
+    count: int = sql(
+        url,
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    )[0][0]
+    return count
+
+
+def end_connections(url: str) -> None:
+    sql(
+        url,
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+
+
+def test_a_stored_comment_has_an_id_and_a_time(database: CommentDatabase) -> None:
+    stored = database.create_comment(Comment(None, "Ada", "Hello", "/post"))
+    assert (stored.id, stored.name, stored.comment, stored.thread) == (1, "Ada", "Hello", "/post")
+    assert stored.created_at is not None
+    assert abs(datetime.now(UTC) - stored.created_at) < timedelta(minutes=1)
+
+
+def test_a_stored_comment_is_committed(database: CommentDatabase, database_url: str) -> None:
+    store(database, "Hello")
+    assert sql(database_url, "SELECT comment FROM comments") == [("Hello",)]
+
+
+def test_a_comment_by_its_id(database: CommentDatabase) -> None:
+    first, second = store(database, "one", "two")
+    assert database.get_comment(1) == first
+    assert database.get_comment(2) == second
+    assert database.get_comment(3) is None
+    assert database.get_comment(2**63 - 1) is None
+
+
+def test_pages_are_by_ascending_id(database: CommentDatabase) -> None:
+    comments = store(database, "one", "two", "three", "four")
+    assert database.get_comments(limit=2) == comments[:2]
+    assert database.get_comments(limit=2, after=2) == comments[2:]
+    assert database.get_comments(limit=2, after=4) == []
+
+
+def test_pages_of_one_thread(database: CommentDatabase) -> None:
+    a1, b1, a2, none = (store(database, "x", thread=thread)[0] for thread in ("a", "b", "a", ""))
+    assert database.get_comments(limit=9, thread="a") == [a1, a2]
+    assert database.get_comments(limit=9, after=a1.id or 0, thread="a") == [a2]
+    assert database.get_comments(limit=9, thread="") == [none]
+    assert database.get_comments(limit=9, thread="%") == []
+    assert database.get_comments(limit=9) == [a1, b1, a2, none]
+
+
+def test_delete(database: CommentDatabase) -> None:
+    store(database, "one", "two")
+    assert database.delete_comment(1) is True
+    assert database.delete_comment(1) is False
+    assert [comment.comment for comment in database.get_comments(limit=9)] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("name", "x" * 101), ("name", ""), ("comment", "x" * 10_001), ("thread", "x" * 513)]
+)
+def test_the_schema_is_the_last_line(database: CommentDatabase, database_url: str, column: str, value: str) -> None:
+    comment = replace(Comment(None, "Ada", "Hello"), **{column: value})  # type: ignore[arg-type]
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        database.create_comment(comment)
+    assert sql(database_url, "SELECT * FROM comments") == []
+
+
+def test_nothing_is_connected_before_the_first_call(database_url: str) -> None:
+    database = CommentDatabase(database_url)
+    assert connections(database_url) == 0
+    database.get_comments(limit=1)
+    database.get_comments(limit=1)
+    assert connections(database_url) == 1
+    database.close()
+
+
+def test_each_thread_has_a_connection_of_its_own(database: CommentDatabase, database_url: str) -> None:
+    together = threading.Barrier(5)
+
+    def call(_: int) -> int:
+        together.wait(10)
+        database.get_comments(limit=1)
+        together.wait(10)
+        return connections(database_url) if together.wait(10) == 0 else 0
+
+    with ThreadPoolExecutor(5) as pool:
+        for _ in range(3):
+            assert max(pool.map(call, range(5))) == 5
+
+
+def test_a_connection_that_the_server_closed_costs_no_call(database: CommentDatabase, database_url: str) -> None:
+    for _ in range(3):
+        store(database, "Hello")
+        end_connections(database_url)
+    assert len(database.get_comments(limit=9)) == 3
+
+
+def test_a_statement_that_takes_too_long_is_given_up(database: CommentDatabase, database_url: str) -> None:
+    with psycopg2.connect(database_url) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE comments")
+        with pytest.raises(DatabaseUnavailable, match="took too long"):
+            database.get_comments(limit=1)
+        other.rollback()
+    other.close()
+    assert database.get_comments(limit=1) == []
+
+
+def test_the_bound_on_a_statement_is_the_statement_s_own(database: CommentDatabase) -> None:
+    """Behind PgBouncer another client would inherit a session's setting."""
+    database.get_comments(limit=1)
+    connection = database._connection()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/x", "postgresql:///x?host=/nowhere", "postgresql://no.invalid/x"]
+)
+def test_a_database_that_is_not_there_is_unavailable(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match=r"^The database does not answer; try again later\.$"):
+        CommentDatabase(url).get_comments(limit=1)
+
+
+def test_a_database_that_does_not_exist_is_unavailable(database_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        CommentDatabase(f"{database_url.partition('comments_test_')[0]}nothing").get_comments(limit=1)
+    assert "nothing" not in str(caught.value)
+
+
+def test_a_database_without_the_schema_says_what_to_do(new_database: Callable[..., str]) -> None:
+    database = CommentDatabase(new_database())
+    with pytest.raises(SchemaNotCurrent, match="flask migrate"):
+        database.get_comments(limit=1)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "unavailable"),
+    [
+        *((state, True) for state in ["08000", "08006", "53100", "53200", "53300", "57P01", "57P02", "57P03"]),
+        *((state, True) for state in ["57014", "55P03", "25006", "42P01"]),
+        *((state, False) for state in ["22003", "23514", "42501", "42703", "2200H", "XX000", "0A000"]),
+    ],
+)
+def test_the_sqlstate_decides(database: CommentDatabase, state: str, unavailable: bool) -> None:
+    with pytest.raises(DatabaseUnavailable if unavailable else psycopg2.Error) as caught:
+        database._execute(f"DO $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '{state}'; END $$")
+    assert "secret" not in str(caught.value) or not unavailable
+    assert database.get_comments(limit=1) == [], "the next call has a new connection"
+
+
+def test_a_read_only_database_reads_and_says_so_to_writes(database: CommentDatabase, database_url: str) -> None:
+    separator = "&" if "?" in database_url else "?"
+    read_only = CommentDatabase(f"{database_url}{separator}options=-c%20default_transaction_read_only%3Don")
+    store(database, "Hello")
+    assert len(read_only.get_comments(limit=9)) == 1
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        store(read_only, "Hello")
+    read_only.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:s3cret%zz@h/x", "postgresql://u:s3cret@h/x?nonsense=1", "postgresql://["]
+)
+def test_a_url_that_libpq_can_not_read(url: str) -> None:
+    with pytest.raises(InvalidDatabaseURL) as caught:
+        CommentDatabase(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_ready(database: CommentDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    database.check_ready()
+    (tmp_path / "0002_more.sql").touch()
+    monkeypatch.setattr(db, "MIGRATIONS", tmp_path)
+    with pytest.raises(SchemaNotCurrent):
+        database.check_ready()
+    (tmp_path / "0002_more.sql").unlink()
+    database.check_ready()  # a roll-back: the database knows a migration that this release does not
+
+
+def test_text_is_utf8_whatever_the_client_s_environment_says(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    database = CommentDatabase(database_url)
+    assert store(database, "\u2603 \U0001f600")[0].comment == "\u2603 \U0001f600"
+    database.close()
+
+
+def rows_read(plan: dict[str, Any]) -> int:
+    """The rows that a plan's nodes have touched, those that a filter then dropped too."""
+    own: int = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    return max([own, *(rows_read(child) for child in plan.get("Plans", []))])
+
+
+def test_no_statement_reads_more_than_it_returns(
+    database: CommentDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worst case for PostgreSQL's choice of an index: a thread with half of all comments, all of them the last."""
+    sql(
+        database_url,
+        "INSERT INTO comments (thread, name, comment)"
+        " SELECT CASE WHEN n < 10000 THEN n::text ELSE 'big' END, 'Ada', 'Hello' FROM generate_series(1, 20000) n",
+    )
+    sql(database_url, "ANALYZE comments")
+    execute = database._execute
+    plans = []
+
+    def explain(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        plans.extend(execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)[0][0])
+        return execute(statement, parameters)
+
+    monkeypatch.setattr(database, "_execute", explain)
+    for after in (0, 9990, 15_000, 19_990, 2**63 - 1):
+        database.get_comments(101, after)
+        for thread in ("big", "7", "nobody's"):
+            database.get_comments(101, after, thread)
+    database.get_comment(15_000)
+    database.delete_comment(15_000)
+    assert len(plans) == 22
+    assert [plan for plan in plans if rows_read(plan["Plan"]) > 101] == []

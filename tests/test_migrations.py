@@ -1,0 +1,142 @@
+"""`flask migrate`: explicit, idempotent, and safe however many run and however one ends."""
+
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import ROOT, sql
+from processes import FLASK, environment, run, wait_for
+
+import db
+from db import CommentDatabase, DatabaseUnavailable, MigrationRefused
+
+NewDatabase = Callable[..., str]
+
+
+def tables(url: str) -> list[str]:
+    found = sql(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+    return [name for (name,) in found]
+
+
+def test_the_command_makes_the_schema_once(new_database: NewDatabase) -> None:
+    url = new_database()
+    for expected in ("Applied 0001_comments.\n", "The schema is up to date.\n"):
+        done = run([*FLASK, "migrate"], DATABASE_URL=url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+    assert tables(url) == ["comments", "schema_migrations"]
+
+
+def test_status_says_what_is_applied_and_alters_nothing(new_database: NewDatabase) -> None:
+    url = new_database()
+    done = run([*FLASK, "migrate", "--status"], DATABASE_URL=url)
+    assert (done.returncode, done.stdout) == (0, "0001_comments  pending\n")
+    assert tables(url) == []
+    run([*FLASK, "migrate"], DATABASE_URL=url)
+    done = run([*FLASK, "migrate", "--status"], DATABASE_URL=url)
+    assert done.stdout.startswith("0001_comments  20")
+
+
+def test_eight_at_once_on_a_fresh_database(new_database: NewDatabase) -> None:
+    url = new_database()
+    started = [
+        subprocess.Popen(
+            [*FLASK, "migrate"], cwd=ROOT, env=environment(DATABASE_URL=url), stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    said = sorted(process.communicate(timeout=60)[0] for process in started)
+    assert [process.returncode for process in started] == [0] * 8
+    assert said == ["Applied 0001_comments.\n"] + ["The schema is up to date.\n"] * 7
+    CommentDatabase(url).check_ready()
+
+
+def test_one_that_is_killed_half_way_leaves_nothing(new_database: NewDatabase, checkout: Path) -> None:
+    """It waits in the middle of its second migration for a table that we hold; then its process is killed."""
+    url = new_database()
+    second = checkout / "migrations" / "0002_second.sql"
+    second.write_text("CREATE TABLE half (); LOCK TABLE gate; CREATE TABLE whole ();")
+    sql(url, "CREATE TABLE gate ()")
+    with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE gate")
+        process = subprocess.Popen([*FLASK, "migrate"], cwd=checkout, env=environment(DATABASE_URL=url))
+        waits = "SELECT 1 FROM pg_locks JOIN pg_class ON oid = relation WHERE relname = 'gate' AND NOT granted"
+        wait_for(lambda: sql(url, waits), "the migration to wait for the table")
+        process.kill()
+        process.wait()
+    assert tables(url) == ["comments", "gate", "schema_migrations"]
+    done = run([*FLASK, "migrate"], cwd=checkout, DATABASE_URL=url)
+    assert (done.returncode, done.stdout) == (0, "Applied 0002_second.\n")
+    assert tables(url) == ["comments", "gate", "half", "schema_migrations", "whole"]
+
+
+def migrations(monkeypatch: pytest.MonkeyPatch, directory: Path, **statements: str) -> None:
+    for name, statement in statements.items():
+        (directory / f"{name}.sql").write_text(statement)
+    monkeypatch.setattr(db, "MIGRATIONS", directory)
+
+
+def test_they_are_applied_in_order_and_one_that_fails_leaves_those_before_it(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = new_database()
+    migrations(
+        monkeypatch, tmp_path, m10="CREATE TABLE b ()", m02="CREATE TABLE a ()", m30="CREATE TABLE c (); SELECT 1/0"
+    )
+    database = CommentDatabase(url)
+    with pytest.raises(psycopg2.errors.DivisionByZero):
+        database.migrate()
+    assert tables(url) == ["a", "b", "schema_migrations"]
+    assert [(name, applied is not None) for name, applied in database.migrations()] == [
+        ("m02", True),
+        ("m10", True),
+        ("m30", False),
+    ]
+    database.close()
+
+
+def test_a_busy_table_is_given_up_and_nobody_waits_behind_it(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = new_database()
+    sql(url, "CREATE TABLE busy ()")
+    monkeypatch.setattr(db, "MIGRATION_LOCK_TIMEOUT", 0.1)
+    migrations(monkeypatch, tmp_path, m1="ALTER TABLE busy ADD COLUMN x int")
+    with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE busy")
+        with pytest.raises(DatabaseUnavailable, match="took too long"):
+            CommentDatabase(url).migrate()
+    assert CommentDatabase(url).migrate() == ["m1"]
+
+
+def test_a_role_s_statement_timeout_does_not_end_the_wait_for_others(new_database: NewDatabase) -> None:
+    url = new_database()
+    impatient = f"{url}{'&' if '?' in url else '?'}options=-c%20statement_timeout%3D50"
+    with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (db.MIGRATION_LOCK,))
+        process = subprocess.Popen([*FLASK, "migrate"], cwd=ROOT, env=environment(DATABASE_URL=impatient))
+        since = (
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query_start < now() - interval '0.2 s'"
+        )
+        wait_for(lambda: sql(url, since), "the migration to wait longer than its statement_timeout")
+    assert process.wait(30) == 0
+
+
+def test_a_database_of_another_encoding_is_refused(new_database: NewDatabase) -> None:
+    url = new_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(MigrationRefused, match="UTF8, not LATIN1"):
+        CommentDatabase(url).migrate()
+    done = run([*FLASK, "migrate"], DATABASE_URL=url)
+    assert (done.returncode, done.stderr) == (1, "Error: The database must have the encoding UTF8, not LATIN1.\n")
+    assert tables(url) == []
+
+
+def test_without_a_database_the_command_says_so_in_one_line() -> None:
+    for command in (["migrate"], ["migrate", "--status"], ["delete-comment", "1"]):
+        done = run([*FLASK, *command], DATABASE_URL="postgresql://127.0.0.1:1/x")
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: The database does not answer; try again later. (")
+        assert "Connection refused" in done.stderr
+        assert done.stderr.count("\n") == 1
