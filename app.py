@@ -155,7 +155,7 @@ def json_body() -> bytes:
         raise UnsupportedMediaType("The Content-Type must be application/json.")
     try:
         body = request.get_data(cache=False)
-    except HTTPException:
+    except RequestEntityTooLarge:
         raise
     except Exception:  # each WSGI server has errors of its own for a body that breaks off, or whose chunks are none
         raise BadRequest("The body is malformed or incomplete.") from None

@@ -112,10 +112,11 @@ def _start_server(directory: Path) -> None:
     user = _system_user()
     if not directory.exists():
         _make_data_directory(directory, user)
-    # What a killed server left: its pid may be another process's by now, or a zombie's, and PostgreSQL would refuse.
-    (directory / "postmaster.pid").unlink(missing_ok=True)
     socket_directory = find_suitable_socket_dir(directory, PostgresServer.runtime_path)
     _give(socket_directory, user)
+    # What a killed server left: its pid may be another process's by now, or a zombie's, and PostgreSQL would refuse.
+    for left in (directory / "postmaster.pid", socket_directory / ".s.PGSQL.5432.lock"):
+        left.unlink(missing_ok=True)
     options = "-c listen_addresses='' -c unix_socket_directories=" + shlex.quote(f'"{socket_directory}"')
     pg_ctl(["-w", "-l", str(directory / "log"), "-o", options, "start"], pgdata=directory, user=user)
 

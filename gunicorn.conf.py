@@ -23,6 +23,9 @@ workers = settings.web_concurrency
 worker_class = "gthread"
 threads = settings.web_threads
 
+# Longer than any request takes. A worker that misses the signal, because it is just starting, is ended after that.
+graceful_timeout = 10  # seconds
+
 # The application is made once, before the workers: what is wrong with it stops the start, in one line. Nothing exists
 # yet that they must not share: each thread opens its connection to the database with its first request.
 preload_app = True
@@ -35,6 +38,7 @@ forwarded_allow_ips = ""
 
 # One event a line on stdout, in our format.
 logconfig_dict = logging_config(settings)
+loglevel = settings.log_level
 
 # The heartbeat's file in memory, where there is such a place: on a slow or read-only disk workers would hang.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

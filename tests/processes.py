@@ -25,15 +25,15 @@ PIPENV_FLASK = [PYTHON, "-m", "pipenv", "run", "flask"]
 PATIENCE = 30
 
 
-def environment(**variables: object) -> dict[str, str]:
+def environment(**variables: str | int) -> dict[str, str]:
     """An environment in which nothing of the developer's own configuration is left."""
     path = f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR") if name in os.environ}
     own = {"PATH": path, "VIRTUAL_ENV": sys.prefix, "PIPENV_VERBOSITY": "-1", "WEB_CONCURRENCY": "2"}
-    return kept | own | {name: str(value) for name, value in variables.items() if value is not None}
+    return kept | own | {name: str(value) for name, value in variables.items()}
 
 
-def run(command: list[str], cwd: Path = ROOT, **variables: object) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], cwd: Path = ROOT, **variables: str | int) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         command, cwd=cwd, env=environment(**variables), capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -70,9 +70,11 @@ class Server:
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.stdout.read_text() + self.stderr.read_text()
         try:
-            return self.http.get("/healthz").status_code == 200
+            is_answering = self.http.get("/healthz").status_code == 200
         except httpx.TransportError:
             return False
+        # gunicorn's workers start one after another, and a signal that hits one's start is lost.
+        return is_answering and ("Booting worker" in self.output()) == ("Ready." in self.output())
 
     def output(self) -> str:
         return self.stdout.read_text()
@@ -89,7 +91,7 @@ class Server:
 
 @contextmanager
 def serving(
-    command: list[str] = GUNICORN, cwd: Path = ROOT, port: int | None = None, **variables: object
+    command: list[str] = GUNICORN, cwd: Path = ROOT, port: int | None = None, **variables: str | int
 ) -> Iterator[Server]:
     """Start a server in a process group of its own, wait until it answers, and end all of it.
 

