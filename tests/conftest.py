@@ -41,7 +41,10 @@ def postgres() -> Iterator[str]:
         yield url
         return
     home = Path(tempfile.mkdtemp(prefix="comments-test-"))
-    yield embedded.start(home / "postgres")
+    url = embedded.start(home / "postgres")
+    sql(url, "ALTER SYSTEM SET fsync = off")  # its data need not outlive the machine
+    sql(url, "SELECT pg_reload_conf()")
+    yield url
     embedded.stop(home / "postgres")
     shutil.rmtree(home)
 

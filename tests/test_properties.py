@@ -12,7 +12,7 @@ from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD
 # The client is the same for all examples of a test, and each may leave comments behind.
 on_one_client = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-text = st.text(st.characters(exclude_characters="\0"))
+text = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 any_text = st.text(st.characters(exclude_categories=[]))  # with lone surrogates and NUL
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | any_text,
