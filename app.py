@@ -3,21 +3,26 @@
 `flask run`, gunicorn and the tests all start from create_app().
 """
 
+import hashlib
 import json
 import logging
 import re
 import time
 import uuid
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Flask, Response, current_app, g, request, url_for
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 import commands
+import cors
 from comment import Comment, InvalidComment, clean_thread
 from config import Config, ConfigError
-from db import CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
+from db import CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, KeyReused, SchemaNotCurrent
 from logs import configure_logging
+
+OPENAPI = Path(__file__).with_name("openapi.yaml")
 
 MAX_BODY = 256 * 1024  # bytes
 MAX_PAGE = 200  # comments
@@ -42,6 +47,7 @@ def create_app(config: Config | None = None, database: CommentDatabase | None = 
     app.url_map.merge_slashes = False
     # One byte more than we take: at its own limit Werkzeug cuts a chunked body off without a word.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
+    app.extensions["config"] = config
     app.extensions["database"] = database or open_database(config)
     app.register_blueprint(api)
     app.cli.add_command(commands.migrate)
@@ -79,15 +85,16 @@ def list_comments() -> Response:
     comments = database().get_comments(limit + 1, after, thread)
     page = comments[:limit]
     body: dict[str, object] = {"comments": [comment.to_dict() for comment in page]}
-    if len(comments) == len(page):
-        return json_response(body)
-    body["next"] = url_for(".list_comments", after=page[-1].id, limit=query.get("limit"), thread=thread)
-    return json_response(body, headers={"Link": f'<{body["next"]}>; rel="next"'})
+    headers = {}
+    if len(comments) > len(page):
+        body["next"] = url_for(".list_comments", after=page[-1].id, limit=query.get("limit"), thread=thread)
+        headers["Link"] = f'<{body["next"]}>; rel="next"'
+    return conditional(json_response(body, headers=headers))
 
 
 @api.post("/comments")
 def create_comment() -> Response:
-    comment = database().create_comment(Comment.from_json(json_body()))
+    comment = database().create_comment(Comment.from_json(json_body()), idempotency_key())
     location = url_for(".get_comment", comment_id=comment.id)
     return json_response(comment.to_dict(), status=201, headers={"Location": location})
 
@@ -97,7 +104,12 @@ def get_comment(comment_id: str) -> Response:
     comment = database().get_comment(int(comment_id)) if is_id(comment_id) else None
     if comment is None:
         raise NotFound("There is no comment with this id.")
-    return json_response(comment.to_dict())
+    return conditional(json_response(comment.to_dict()))
+
+
+@api.get("/openapi.yaml")
+def contract() -> Response:
+    return Response(OPENAPI.read_bytes(), content_type="application/yaml")
 
 
 @api.get("/healthz")
@@ -164,6 +176,28 @@ def json_body() -> bytes:
     return body
 
 
+def idempotency_key() -> str | None:
+    """The key of a request that has one. Raises BadRequest."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch("[!-~]{1,255}", key):
+        raise BadRequest("The Idempotency-Key must be 1 to 255 visible ASCII characters.")
+    return key
+
+
+def conditional(response: Response) -> Response:
+    """With the entity tag of its content, or 304 where the client has that content already (RFC 9110, section 13.1.2).
+
+    Werkzeug's make_conditional would also obey If-Match and Range, which are not in the contract.
+    """
+    tag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
+    if request.if_none_match.contains_weak(tag):
+        response = Response(status=304)
+        del response.headers["Content-Type"]
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
 def json_response(body: dict[str, object], status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(json.dumps(body, ensure_ascii=False) + "\n", status, headers, content_type="application/json")
 
@@ -174,6 +208,11 @@ def json_response(body: dict[str, object], status: int = 200, headers: dict[str,
 @api.app_errorhandler(InvalidComment)
 def invalid_comment(error: InvalidComment) -> Response:
     return json_response({"error": str(error)}, 400)
+
+
+@api.app_errorhandler(KeyReused)
+def key_reused(_: KeyReused) -> Response:
+    return json_response({"error": "This Idempotency-Key belongs to another comment."}, 422)
 
 
 @api.app_errorhandler(HTTPException)
@@ -187,7 +226,10 @@ def http_error(error: HTTPException) -> Response:
 @api.app_errorhandler(DatabaseUnavailable)
 def database_unavailable(error: DatabaseUnavailable) -> Response:
     log.warning("%s (%s)", error, str(error.__cause__).strip(), extra={"request_id": g.request_id})
-    return json_response({"error": str(error)}, 503, {"Retry-After": str(RETRY_AFTER)})
+    sentence = str(error)
+    if request.method == "POST":  # it may be stored all the same
+        sentence += " With the same Idempotency-Key it is stored once."
+    return json_response({"error": sentence}, 503, {"Retry-After": str(RETRY_AFTER)})
 
 
 @api.app_errorhandler(Exception)
@@ -211,6 +253,7 @@ def begin_request() -> None:
 def end_request(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    cors.add_headers(request, response, current_app.extensions["config"].allowed_origins)
     event = {
         "method": request.method,
         "path": request.path,

@@ -5,6 +5,7 @@ Nothing else in the program reads the environment (https://12factor.net/config).
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class Config:
     host: str = "127.0.0.1"
     web_concurrency: int = DEFAULT_WORKERS
     web_threads: int = 4
+    allowed_origins: tuple[str, ...] = ()
     log_level: str = "info"
     log_format: str = "text"
 
@@ -53,6 +55,7 @@ class Config:
             host=_address(environ, "HOST", default=cls.host),
             web_concurrency=_number(environ, "WEB_CONCURRENCY", default=cls.web_concurrency, low=1, high=1000),
             web_threads=_number(environ, "WEB_THREADS", default=cls.web_threads, low=1, high=1000),
+            allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
             log_level=_choice(environ, "LOG_LEVEL", ("info", "debug", "warning", "error")),
             log_format=_choice(environ, "LOG_FORMAT", ("text", "json")),
         )
@@ -85,6 +88,15 @@ def _address(environ: Mapping[str, str], name: str, *, default: str) -> str:
         return text if text == "localhost" else str(ipaddress.ip_address(text))
     except ValueError:
         raise ConfigError(f"{name} must be an IP address such as 127.0.0.1 or 0.0.0.0, not {text!r}.") from None
+
+
+def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Origins (RFC 6454, section 6.2: scheme, host and perhaps port) by comma, or * for all."""
+    origins = tuple(filter(None, re.split(r"[\s,]+", environ.get(name, "").lower())))
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?|\*", origin):
+            raise ConfigError(f"{name} must be origins like https://example.org, by comma, or *, not {origin!r}.")
+    return origins
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -61,6 +61,10 @@ class SchemaNotCurrent(DatabaseUnavailable):
         super().__init__("The database schema is not current: run `flask migrate`.")
 
 
+class KeyReused(Exception):
+    """The idempotency key belongs to another comment of the thread."""
+
+
 class MigrationRefused(Exception):
     """The database is none that the schema can be made in; the text says why."""
 
@@ -89,13 +93,28 @@ class CommentDatabase:
         self.database_url = database_url
         self._local = threading.local()
 
-    def create_comment(self, comment: Comment) -> Comment:
-        """Store a comment; returns it with its id and time."""
+    def create_comment(self, comment: Comment, idempotency_key: str | None = None) -> Comment:
+        """Store a comment; returns it with its id and time.
+
+        With a key (1 to 255 characters) it is stored once in its thread, however many store it at once, and each gets
+        the one that is stored. Raises KeyReused if that has another content.
+        """
         rows = self._execute(
-            f"INSERT INTO comments (thread, name, comment) VALUES (%s, %s, %s) RETURNING {COLUMNS}",
-            (comment.thread, comment.name, comment.comment),
+            "INSERT INTO comments (thread, name, comment, idempotency_key) VALUES (%s, %s, %s, %s)"
+            f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}",
+            (comment.thread, comment.name, comment.comment, idempotency_key),
         )
-        return Comment(*rows[0])
+        # A statement of its own: the INSERT has waited for the other transaction, but can't see what that committed.
+        rows = rows or self._execute(
+            f"SELECT {COLUMNS} FROM comments WHERE thread = %s AND idempotency_key = %s",
+            (comment.thread, idempotency_key),
+        )
+        if not rows:  # deleted between the two: the key is free again
+            return self.create_comment(comment, idempotency_key)
+        stored = Comment(*rows[0])
+        if (stored.name, stored.comment) != (comment.name, comment.comment):
+            raise KeyReused
+        return stored
 
     def get_comment(self, comment_id: int) -> Comment | None:
         """The comment with this id (0 to 2^63-1), or None."""

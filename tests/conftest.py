@@ -22,7 +22,7 @@ from db import CommentDatabase
 ROOT = Path(__file__).parents[1]
 
 # What a checkout needs to run, beside its packages.
-PROGRAM = ["*.py", "migrations", "Pipfile", "Pipfile.lock", ".flaskenv"]
+PROGRAM = ["*.py", "openapi.yaml", "migrations", "Pipfile", "Pipfile.lock", ".flaskenv"]
 
 
 def sql(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

@@ -26,14 +26,47 @@ def test_every_variable_is_read() -> None:
             "HOST": "::1",
             "WEB_CONCURRENCY": "3",
             "WEB_THREADS": "16",
+            "ALLOWED_ORIGINS": "https://a.example, http://[::1]:3000",
             "LOG_LEVEL": "DEBUG",
             "LOG_FORMAT": "json",
         }
-    ) == Config("postgres://db/comments", 8123, "::1", 3, 16, "debug", "json")
+    ) == Config(
+        database_url="postgres://db/comments",
+        port=8123,
+        host="::1",
+        web_concurrency=3,
+        web_threads=16,
+        allowed_origins=("https://a.example", "http://[::1]:3000"),
+        log_level="debug",
+        log_format="json",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("*", ("*",)),
+        (" , ", ()),
+        ("https://A.Example", ("https://a.example",)),
+        ("http://a.example:8080,http://localhost,", ("http://a.example:8080", "http://localhost")),
+        ("chrome-extension://abc", ("chrome-extension://abc",)),
+    ],
+)
+def test_allowed_origins(value: str, origins: tuple[str, ...]) -> None:
+    assert Config.from_environment({"ALLOWED_ORIGINS": value}).allowed_origins == origins
 
 
 def test_an_empty_value_is_as_if_unset() -> None:
-    names = ["DATABASE_URL", "PORT", "HOST", "WEB_CONCURRENCY", "WEB_THREADS", "LOG_LEVEL", "LOG_FORMAT"]
+    names = [
+        "DATABASE_URL",
+        "PORT",
+        "HOST",
+        "WEB_CONCURRENCY",
+        "WEB_THREADS",
+        "ALLOWED_ORIGINS",
+        "LOG_LEVEL",
+        "LOG_FORMAT",
+    ]
     assert Config.from_environment(dict.fromkeys(names, "")) == Config()
 
 
@@ -54,6 +87,7 @@ def test_the_bounds_of_a_port(port: str) -> None:
         *(("HOST", value) for value in ["nowhere", "1.2.3", "127.0.0.1:80", "http://127.0.0.1"]),
         *(("LOG_LEVEL", value) for value in ["loud", "10"]),
         *(("LOG_FORMAT", value) for value in ["xml", "JSON lines"]),
+        *(("ALLOWED_ORIGINS", value) for value in ["a.example", "https://a.example/", "https://*.a.example", "null"]),
         *(("DATABASE_URL", value) for value in ["mysql://db/comments", "db/comments", "host=db", "sqlite:///x"]),
     ],
 )
