@@ -79,7 +79,7 @@ def test_the_page_lists_a_thread_and_posts_to_it(page: Page, site: str, service:
 
 def test_the_page_walks_all_pages_of_a_long_thread(page: Page, site: str, service: Server, database_url: str) -> None:
     numbers = "SELECT '/page.html', 'Ada', n::text FROM generate_series(1, 250) n"
-    sql(database_url, f"INSERT INTO comments (thread, name, comment) {numbers}")  # noqa: S608
+    sql(database_url, f"INSERT INTO comments (thread, name, comment) {numbers}")
     page.goto(f"{site}/page.html")
     expect(page.get_by_role("listitem")).to_have_count(250)
 

@@ -199,28 +199,18 @@ def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, d
     assert response.headers["Link"] == documented["headers"]["Link"]["example"]
 
 
+def schemathesis(url: str, directory: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Attack a running service in every phase and with every check."""
+    command = [PYTHON, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests" / "schemathesis.toml"), "run"]
+    always = ["--url", url, "--checks", "all", "--no-color", str(ROOT / "openapi.yaml")]
+    return subprocess.run([*command, *options, *always], cwd=directory, capture_output=True, text=True, check=False)
+
+
 def test_schemathesis_finds_no_failure(database_url: str, tmp_path: Path) -> None:
-    """Every phase and every check, on a server as it ships. `make fuzz` runs longer, and never the same twice."""
+    """`make fuzz` does this for longer, and never the same twice."""
     with serving(DATABASE_URL=database_url, LOG_LEVEL="warning") as server:
-        command = [PYTHON, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests" / "schemathesis.toml")]
-        options = [
-            "--url",
-            server.url,
-            "--checks",
-            "all",
-            "--max-examples",
-            "25",
-            "--generation-deterministic",
-            "--no-color",
-        ]
-        done = subprocess.run(
-            [*command, "run", str(ROOT / "openapi.yaml"), *options],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-        assert "6 selected / 6 total" in done.stdout
-        for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
-            assert re.search(rf"✅ +{phase}", done.stdout)
+        done = schemathesis(server.url, tmp_path, "--max-examples", "25", "--generation-deterministic")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "6 selected / 6 total" in done.stdout
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+        assert re.search(rf"✅ +{phase}", done.stdout)
