@@ -31,6 +31,7 @@ lint: .venv/ready ## Check style and types
 
 lock: .venv/pipenv ## Bring Pipfile.lock up to date with Pipfile, and every package to its newest version
 	@$(PIPENV) lock
+	@# Without [[source]], pipenv records its default index; the lock is to name none.
 	@$(BIN)/python -c 'import json, pathlib; path = pathlib.Path("Pipfile.lock"); lock = json.loads(path.read_text()); \
 		lock["_meta"]["sources"] = []; path.write_text(json.dumps(lock, indent=4) + "\n")'
 	@$(PIPENV) verify

@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestEnti
 
 import commands
 import cors
-from comment import Comment, InvalidComment, clean_thread
+from comment import Comment, InvalidInput, clean_thread
 from config import Config, ConfigError
 from db import CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, KeyReused, SchemaNotCurrent
 from logs import configure_logging
@@ -25,6 +25,7 @@ from logs import configure_logging
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
 MAX_BODY = 256 * 1024  # bytes
+TOO_LARGE = f"The body must not be larger than {MAX_BODY:,} bytes."
 MAX_PAGE = 200  # comments
 DEFAULT_PAGE = 100
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
@@ -81,12 +82,11 @@ def list_comments() -> Response:
     thread = clean_thread(query["thread"]) if "thread" in query else None
     limit = whole_number(query, "limit", default=DEFAULT_PAGE, low=1, high=MAX_PAGE)
     after = whole_number(query, "after", default=0, low=0, high=MAX_ID)
-    # The one more tells whether there is a next page.
     comments = database().get_comments(limit + 1, after, thread)
-    page = comments[:limit]
+    page, has_more = comments[:limit], len(comments) > limit
     body: dict[str, object] = {"comments": [comment.to_dict() for comment in page]}
     headers = {}
-    if len(comments) > len(page):
+    if has_more:
         body["next"] = url_for(".list_comments", after=page[-1].id, limit=query.get("limit"), thread=thread)
         headers["Link"] = f'<{body["next"]}>; rel="next"'
     return conditional(json_response(body, headers=headers))
@@ -168,11 +168,11 @@ def json_body() -> bytes:
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise
+        raise RequestEntityTooLarge(TOO_LARGE) from None
     except Exception:  # each WSGI server has errors of its own for a body that breaks off, or whose chunks are none
         raise BadRequest("The body is malformed or incomplete.") from None
     if len(body) > MAX_BODY:
-        raise RequestEntityTooLarge
+        raise RequestEntityTooLarge(TOO_LARGE)
     return body
 
 
@@ -205,8 +205,8 @@ def json_response(body: dict[str, object], status: int = 200, headers: dict[str,
 # Errors: one shape for all of them
 
 
-@api.app_errorhandler(InvalidComment)
-def invalid_comment(error: InvalidComment) -> Response:
+@api.app_errorhandler(InvalidInput)
+def invalid_input(error: InvalidInput) -> Response:
     return json_response({"error": str(error)}, 400)
 
 
@@ -245,8 +245,8 @@ def crash(error: Exception) -> Response:
 @api.before_app_request
 def begin_request() -> None:
     g.started = time.perf_counter()
-    own = request.headers.get("X-Request-ID", "")
-    g.request_id = own if re.fullmatch("[A-Za-z0-9._-]{1,128}", own) else uuid.uuid4().hex
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else uuid.uuid4().hex
 
 
 @api.after_app_request

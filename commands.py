@@ -4,7 +4,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from db import CommentDatabase, DatabaseUnavailable, MigrationRefused
+from db import CommentDatabase, DatabaseUnavailable, MigrationFailed
 
 
 @click.command()
@@ -26,7 +26,7 @@ def migrate(status: bool) -> None:
                 click.echo(f"Applied {name}.")
             if not applied:
                 click.echo("The schema is up to date.")
-    except (DatabaseUnavailable, MigrationRefused) as error:
+    except (DatabaseUnavailable, MigrationFailed) as error:
         raise failure(error) from error
 
 

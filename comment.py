@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn, Self
 
-# In Unicode code points, after white space at both ends is cut off. migrations/0001_comments.sql holds the same.
+# In Unicode code points, after white space at both ends is trimmed. migrations/0001_comments.sql holds the same.
 MAX_NAME = 100
 MAX_COMMENT = 10_000
 MAX_THREAD = 512
 
 
-class InvalidComment(ValueError):
+class InvalidInput(ValueError):
     """Input that breaks a rule; its text is the sentence that the client gets."""
 
 
@@ -27,11 +27,13 @@ class Comment:
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """Read what a client posted: an object with `name`, `comment` and perhaps `thread`; other keys are ignored,
-        so that nobody sets an id or a date. Raises InvalidComment."""
+        """Read what a client posted: a JSON object with `name`, `comment` and perhaps `thread`.
+
+        Other keys are ignored, so that nobody sets an id or a date. Raises InvalidInput.
+        """
         fields = _parse(body)
         if not isinstance(fields, dict):
-            raise InvalidComment("The body must be a JSON object.")
+            raise InvalidInput("The body must be a JSON object.")
         return cls(
             id=None,
             name=_required("Name", fields.get("name"), MAX_NAME),
@@ -52,14 +54,14 @@ class Comment:
 
 
 def clean_thread(value: object) -> str:
-    """Check the name of a thread, from a body or a query; None is the thread "". Raises InvalidComment."""
+    """Check the name of a thread, from a body or a query; None is the thread "". Raises InvalidInput."""
     return _clean("Thread", value, MAX_THREAD)
 
 
 def _required(label: str, value: object, limit: int) -> str:
     text = _clean(label, value, limit)
     if not text:
-        raise InvalidComment(f"{label} is required.")
+        raise InvalidInput(f"{label} is required.")
     return text
 
 
@@ -68,14 +70,14 @@ def _clean(label: str, value: object, limit: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InvalidComment(f"{label} must be a string.")
+        raise InvalidInput(f"{label} must be a string.")
     text = value.strip()
     if len(text) > limit:
-        raise InvalidComment(f"{label} must not be longer than {limit:,} characters.")
+        raise InvalidInput(f"{label} must not be longer than {limit:,} characters.")
     if "\0" in text:
-        raise InvalidComment(f"{label} must not contain the character NUL.")
+        raise InvalidInput(f"{label} must not contain the character NUL.")
     if not _is_unicode(text):
-        raise InvalidComment(f"{label} must be Unicode text: it contains a lone surrogate.")
+        raise InvalidInput(f"{label} must be Unicode text: it contains a lone surrogate.")
     return text
 
 
@@ -93,7 +95,7 @@ def _parse(body: bytes) -> object:
         # An integer of any length is JSON, and int() refuses those of more than 4,300 digits: float() takes them all.
         return json.loads(body.decode("utf-8"), parse_constant=_not_json, parse_int=float)
     except (ValueError, RecursionError):
-        raise InvalidComment("The body must be JSON in UTF-8.") from None
+        raise InvalidInput("The body must be JSON in UTF-8.") from None
 
 
 def _not_json(name: str) -> NoReturn:

