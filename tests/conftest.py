@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 import pytest
+from containers import Project, docker, is_there, project
 from flask.testing import FlaskClient
 
 import embedded
@@ -102,3 +104,27 @@ def checkout(tmp_path: Path) -> Path:
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, target / source.name)
     return target
+
+
+@pytest.fixture(scope="session")
+def revision() -> str:
+    """The commit that is checked out."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def image(revision: str) -> str:
+    """The image that docker-compose.yml builds, and its name."""
+    if not is_there():
+        assert "CI" not in os.environ, "CI must run these tests: it needs Docker with Compose and Buildx"
+        pytest.skip("there is no Docker")
+    docker("compose", "--env-file", os.devnull, "build", REVISION=revision)
+    return "comments"
+
+
+@pytest.fixture(scope="module")
+def deployed(image: str) -> Iterator[Project]:
+    """The service as `docker compose up` starts it, shared by the proofs of a factor."""
+    with project() as running:
+        yield running

@@ -1,0 +1,70 @@
+"""II. Dependencies: explicitly declared and isolated (https://12factor.net/dependencies)."""
+
+import ast
+import json
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from containers import in_image
+from processes import PYTHON, run
+
+PIPFILE = tomllib.loads((ROOT / "Pipfile").read_text())
+LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
+PROGRAM = [path for path in ROOT.glob("*.py") if path.name != "embedded.py"]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The top-level modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def foreign(path: Path) -> set[str]:
+    """The packages of an index that a file imports from."""
+    own = {found.stem for found in ROOT.glob("*.py")}
+    packages = packages_distributions()
+    names = set(imports(path)) - own - sys.stdlib_module_names
+    return {packages[name][0].lower() for name in names}
+
+
+def test_every_import_is_declared() -> None:
+    assert {name for path in PROGRAM for name in foreign(path)} <= PIPFILE["packages"].keys()
+    assert foreign(ROOT / "embedded.py") <= PIPFILE["packages"].keys() | PIPFILE["dev-packages"].keys()
+
+
+def test_the_lock_is_fresh() -> None:
+    done = run([PYTHON, "-m", "pipenv", "verify"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_index_is_named() -> None:
+    assert "source" not in PIPFILE
+    assert LOCK["_meta"]["sources"] == []
+
+
+def test_no_tool_of_the_system_is_called() -> None:
+    for path in PROGRAM:
+        assert "subprocess" not in set(imports(path)), path
+        assert "os.system" not in path.read_text(), path
+
+
+INSTALLED = """
+import json, re
+from importlib.metadata import distributions
+found = distributions(path=["/venv/lib/python3.13/site-packages"])
+print(json.dumps({re.sub("[._]", "-", found.name.lower()): "==" + found.version for found in found}))
+"""
+
+
+@pytest.mark.container
+def test_the_image_has_the_packages_of_the_lock_and_no_others(image: str) -> None:
+    expected = {name: package["version"] for name, package in LOCK["default"].items()}
+    assert json.loads(in_image(image, INSTALLED)) == expected
