@@ -1,6 +1,5 @@
-"""README.md, .env.example and config.py say the same, and README.md's examples are true."""
+"""README.md: its examples are true, and it names every route and every file."""
 
-import ast
 import re
 import shutil
 import subprocess
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from dotenv import dotenv_values
 from processes import GUNICORN, environment, serving
 
 from app import create_app
@@ -16,35 +14,6 @@ from config import Config
 from db import CommentDatabase
 
 README = (ROOT / "README.md").read_text()
-
-
-def variables_of_config() -> set[str]:
-    """The names that config.py has as strings, and the one that libpq reads by itself."""
-    strings = {
-        node.value for node in ast.walk(ast.parse((ROOT / "config.py").read_text())) if isinstance(node, ast.Constant)
-    }
-    return {name for name in strings if isinstance(name, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", name)} | {
-        "PGPASSWORD"
-    }
-
-
-def test_the_variables_are_the_same_everywhere() -> None:
-    expected = variables_of_config()
-    assert {"DATABASE_URL", "PORT"} < expected
-    assert set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) == expected
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE)) == expected
-
-
-def test_the_example_s_lines_are_the_defaults() -> None:
-    assert dotenv_values(ROOT / ".env.example") == {}
-    lines = re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    assert Config.from_environment(dict(lines)) == Config()
-
-
-def test_only_config_reads_the_environment() -> None:
-    for path in ROOT.glob("*.py"):
-        if path.name != "config.py":
-            assert not re.search(r"environ\b|getenv", path.read_text()), path
 
 
 def test_only_db_imports_psycopg2_and_comment_imports_neither_flask_nor_sql() -> None:

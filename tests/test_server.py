@@ -149,17 +149,6 @@ def test_no_call_is_lost_when_the_database_closes_its_connections(database_url: 
         assert len(server.http.get("/comments").json()["comments"]) == 10
 
 
-def test_each_process_and_thread_has_a_connection_of_its_own(database_url: str) -> None:
-    """Shared by processes, connections would mix up their answers."""
-    with serving(DATABASE_URL=database_url, WEB_CONCURRENCY=3, WEB_THREADS=2) as server, ThreadPoolExecutor(12) as pool:
-        names = [f"client {n}" for n in range(200)]
-        answers = list(pool.map(lambda name: server.post(name, "Hello").json(), names))
-        assert [answer["name"] for answer in answers] == names
-        assert len({answer["id"] for answer in answers}) == 200
-        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        assert 1 <= sql(database_url, count)[0][0] <= 6
-
-
 @contextmanager
 def a_post_that_waits(server: Server, database_url: str) -> Iterator["Future[httpx.Response]"]:
     """A POST whose INSERT waits for a table that is locked until the block ends."""

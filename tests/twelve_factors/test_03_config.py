@@ -1,0 +1,58 @@
+"""III. Config: in the environment (https://12factor.net/config)."""
+
+import ast
+import re
+
+import pytest
+from conftest import ROOT
+from containers import docker, inspect, project
+from dotenv import dotenv_values
+
+from config import Config
+
+README = (ROOT / "README.md").read_text()
+
+
+def variables_of_config() -> set[str]:
+    """The names that config.py has as strings, and the one that libpq reads by itself."""
+    nodes = ast.walk(ast.parse((ROOT / "config.py").read_text()))
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {name for name in strings if re.fullmatch("[A-Z]+(_[A-Z]+)*", name)} | {"PGPASSWORD"}
+
+
+def test_the_environment_is_read_in_one_file() -> None:
+    for path in ROOT.glob("*.py"):
+        if path.name != "config.py":
+            assert not re.search(r"environ\b|getenv", path.read_text()), path
+
+
+def test_the_variables_are_the_same_everywhere() -> None:
+    expected = variables_of_config()
+    assert {"DATABASE_URL", "PORT"} < expected
+    assert set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) == expected
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE)) == expected
+
+
+def test_the_lines_of_the_example_are_the_defaults() -> None:
+    assert dotenv_values(ROOT / ".env.example") == {}
+    lines = re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert Config.from_environment(dict(lines)) == Config()
+
+
+@pytest.mark.container
+def test_the_image_knows_no_database_and_no_secret(image: str) -> None:
+    environment = inspect(image, "Config.Env")
+    assert isinstance(environment, list)
+    assert {line.partition("=")[0] for line in environment} & variables_of_config() == {"HOST", "LOG_FORMAT"}
+    done = docker("run", "--rm", "--network", "none", image, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("DATABASE_URL must be set")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.container
+def test_the_same_image_is_two_deployments_by_environment_alone(image: str) -> None:
+    with project(PGPASSWORD="one") as one, project(PGPASSWORD="t'w\"o $2 ü#", LOG_LEVEL="warning") as two:
+        assert one.post("to one").status_code == 201
+        assert (one.comments(), two.comments()) == (["to one"], [])
+        assert inspect(one.container("web"), "Image") == inspect(two.container("web"), "Image")
