@@ -4,6 +4,7 @@ A global with the name of a setting is that setting: hence `settings`, since `co
 """
 
 import errno
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,13 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """With the last of the first workers the service is up: end the start with something to try."""
+    """Let every signal end a worker as SIGTERM does; and when the last of the first workers is up, say what to try.
+
+    Ctrl-C reaches a worker from the terminal and, as SIGQUIT, from the master. gunicorn's own handler for these two may
+    wait for a lock that it holds itself then, and the worker would hang. It would also drop what was accepted.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, worker.handle_exit)
     if worker.age == worker.cfg.workers:
         worker.log.info(
             "Ready. Try: curl -s http://%s/comments -H 'Content-Type: application/json' -d '%s'", bind, EXAMPLE

@@ -162,18 +162,16 @@ def a_post_that_waits(server: Server, database_url: str) -> Iterator["Future[htt
         wait_for(answer.done, "the answer to the POST")
 
 
-def test_sigterm_ends_it_when_what_was_accepted_is_answered(database_url: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda number: number.name)
+def test_a_signal_ends_it_when_what_was_accepted_is_answered(database_url: str, number: signal.Signals) -> None:
+    """Sent to the workers too, as a terminal does it with Ctrl-C."""
     with serving(DATABASE_URL=database_url) as server:
         with a_post_that_waits(server, database_url) as answer:
-            server.process.terminate()
-            wait_for(lambda: "Handling signal: term" in server.output(), "the signal to be handled")
+            os.killpg(server.process.pid, number)
+            wait_for(lambda: "Handling signal" in server.output(), "the signal to be handled")
         assert answer.result().status_code == 201
         assert server.process.wait(PATIENCE) == 0
-
-
-def test_ctrl_c_ends_it(database_url: str) -> None:
-    with serving(DATABASE_URL=database_url) as server:
-        assert server.stop(signal.SIGINT) == 0
+        assert "SIGKILL" not in server.output(), "no worker had to be killed"
         assert server.stderr.read_text() == ""
 
 
