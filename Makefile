@@ -27,10 +27,11 @@ test-container: .venv/ready ## Run the tests that need Docker
 fuzz: .venv/ready ## Attack the service with requests that nobody has thought of, for ten minutes; FUZZ_SECONDS=… for another time
 	@$(BIN)/pytest --numprocesses 0 tests/fuzz.py
 
-lint: .venv/ready ## Check style and types
+lint: .venv/ready ## Check style, types and the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
 
 lock: .venv/pipenv ## Bring Pipfile.lock up to date with Pipfile, and every package to its newest version
 	@$(PIPENV) lock
