@@ -3,8 +3,8 @@
 
 # The first of these that is Python 3.11 or later; `make PYTHON=… run` names another.
 PYTHON := python3 python3.13 python3.12 python3.11
-python = $(firstword $(foreach name,$(PYTHON),$(shell \
-	$(name) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+python = $(firstword $(foreach name,$(PYTHON),$(if $(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print("yes")' 2>/dev/null),$(name))))
 
 BIN := .venv/bin
 LOG := .venv/setup.log
@@ -13,7 +13,7 @@ PIPENV := VIRTUAL_ENV="$(CURDIR)/.venv" PIPENV_VERBOSITY=-1 $(BIN)/python -m pip
 NOT_INSTALLED = echo "The packages could not be installed (is there a network?): $(LOG) has the details." >&2
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: .venv/ready ## Start the service, on an embedded PostgreSQL where DATABASE_URL is not set; Ctrl-C ends it
 	@exec $(BIN)/gunicorn

@@ -48,7 +48,7 @@ def test_a_python_that_is_too_old(fresh: Path) -> None:
 
 
 def test_no_venv_module(fresh: Path) -> None:
-    python = stand_in(fresh, "python3.12", 'case "$2" in *ensurepip*) exit 1;; *) echo "$0";; esac')
+    python = stand_in(fresh, "python3.12", 'case "$2" in *ensurepip*) exit 1;; *) echo yes;; esac')
     status, said = make(fresh, "test", f"PYTHON={python}")
     assert status != 0
     assert said.startswith(f"The venv module of {python} is missing: install it (")
