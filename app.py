@@ -19,7 +19,7 @@ import commands
 import cors
 from comment import Comment, InvalidInput, clean_thread
 from config import Config, ConfigError
-from db import CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, KeyReused, SchemaNotCurrent
+from db import MAX_ID, CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, KeyReused, SchemaNotCurrent
 from logs import configure_logging
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
@@ -28,7 +28,6 @@ MAX_BODY = 256 * 1024  # bytes
 TOO_LARGE = f"The body must not be larger than {MAX_BODY:,} bytes."
 MAX_PAGE = 200  # comments
 DEFAULT_PAGE = 100
-MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 RETRY_AFTER = 2  # seconds
 
 log = logging.getLogger("comments")
@@ -171,6 +170,8 @@ def json_body() -> bytes:
         raise RequestEntityTooLarge(TOO_LARGE) from None
     except Exception:  # each WSGI server has errors of its own for a body that breaks off, or whose chunks are none
         raise BadRequest("The body is malformed or incomplete.") from None
+    if len(body) < (request.content_length or 0):  # gunicorn ends a body that breaks off without a word
+        raise BadRequest("The body is malformed or incomplete.")
     if len(body) > MAX_BODY:
         raise RequestEntityTooLarge(TOO_LARGE)
     return body

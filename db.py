@@ -4,6 +4,7 @@ The only file that knows psycopg2; what goes wrong leaves it as one of the excep
 is at fault, as psycopg2's own.
 """
 
+import re
 import select
 import threading
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ MIGRATION_LOCK_TIMEOUT = 5
 # The key of the advisory lock that one migration at a time holds: any number that never changes.
 MIGRATION_LOCK = 4_158_042_001
 
+MAX_ID = 2**63 - 1  # PostgreSQL's bigint
+
 # In the order of Comment's fields.
 COLUMNS = "id, name, comment, thread, created_at"
 
@@ -44,6 +47,7 @@ UNAVAILABLE = {
     "57014": "The database took too long; try again later.",  # query canceled, by the timeout
     "55P03": "The database took too long; try again later.",  # lock not available
     "25006": "The database is read-only for now; try again later.",  # read-only SQL transaction
+    "42501": "The service lacks a right in the database; the log says which.",  # insufficient privilege
 }
 
 
@@ -88,9 +92,12 @@ class CommentDatabase:
     def __init__(self, database_url: str) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters; connects to nothing. Raises InvalidDatabaseURL."""
         try:
-            parse_dsn(database_url)
-        except psycopg2.ProgrammingError:
+            parameters = parse_dsn(database_url)
+        except (psycopg2.ProgrammingError, UnicodeError):
             raise InvalidDatabaseURL from None
+        # What a password with a / or @ that is not percent-encoded leads to: part of it would be shown as host or port.
+        if "@" in parameters.get("host", "") or not re.fullmatch("[0-9,]*", parameters.get("port", "")):
+            raise InvalidDatabaseURL
         self.database_url = database_url
         self._local = threading.local()
 
@@ -125,8 +132,8 @@ class CommentDatabase:
     def get_comments(self, limit: int, after: int = 0, thread: str | None = None) -> list[Comment]:
         """At most `limit` comments behind the id `after` (0 to 2^63-1), by ascending id: of all threads, or of one.
 
-        With ANY, the page of a thread is read off the primary key. For `thread = … ORDER BY id` PostgreSQL may take the
-        index of ids instead, and pass by every comment of the other threads.
+        Compared as pairs, the page of a thread can be read off the primary key only. For `thread = … ORDER BY id`
+        PostgreSQL may take the index of ids instead, and pass by every comment of the other threads.
         """
         if thread is None:
             rows = self._execute(
@@ -136,8 +143,8 @@ class CommentDatabase:
         else:
             rows = self._execute(
                 f"SELECT {COLUMNS} FROM comments"
-                " WHERE thread = ANY(ARRAY[%s]) AND id > %s ORDER BY thread, id LIMIT %s",
-                (thread, after, limit),
+                " WHERE (thread, id) > (%s, %s) AND (thread, id) <= (%s, %s) ORDER BY thread, id LIMIT %s",
+                (thread, after, thread, MAX_ID, limit),
             )
         return [Comment(*row) for row in rows]
 

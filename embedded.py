@@ -152,8 +152,8 @@ def _hand_over(directory: Path, user: str | None) -> None:
 def _is_running(directory: Path) -> bool:
     try:
         process = psutil.Process(int(_pid_file(directory)[0]))
-        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-    except (OSError, IndexError, psutil.NoSuchProcess):
+        return str(directory) in process.cmdline()  # a zombie has none, and another server another directory
+    except (OSError, IndexError, ValueError, psutil.Error):
         return False
 
 

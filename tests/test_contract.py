@@ -68,6 +68,7 @@ def test_its_routes_are_the_application_s() -> None:
 def test_its_limits_are_the_code_s() -> None:
     import app
     import comment
+    import db
 
     schemas = CONTRACT["components"]["schemas"]
     assert [schemas[name]["maxLength"] for name in ("Name", "Text", "Thread")] == [
@@ -75,7 +76,7 @@ def test_its_limits_are_the_code_s() -> None:
         comment.MAX_COMMENT,
         comment.MAX_THREAD,
     ]
-    assert schemas["ID"]["maximum"] == app.MAX_ID
+    assert schemas["ID"]["maximum"] == db.MAX_ID
     parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["maximum"] == app.MAX_PAGE
     assert parameters["limit"]["schema"]["default"] == app.DEFAULT_PAGE

@@ -186,6 +186,7 @@ def ask(port: int, request: bytes) -> bytes:
     """What the server answers to these bytes, until it closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -200,6 +201,7 @@ ODD_REQUESTS = {
         POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"40000\r\n" + b" " * 0x40000 + b"\r\n") * 8 + b"0\r\n\r\n",
         413,
     ),
+    "a body that breaks off": (POST + b'Content-Length: 100\r\n\r\n{"name": "Ada", "comment": "Hello"}', 400),
     "no length": (POST + b"\r\n", 400),
     "the longest thread": (
         b"GET /comments?thread=" + b"%F0%9F%98%80" * 512 + b" HTTP/1.1\r\n" + CLOSE + b"\r\n",
