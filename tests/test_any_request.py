@@ -69,7 +69,7 @@ def assert_answer(response: TestResponse, method: str) -> None:
         assert list(json.loads(response.data)) == ["error"]
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(METHODS), paths, queries, headers, bodies, st.booleans())
 @example("GET", "/comments", "thread=\xff", {}, b"", False)  # raw bytes that are not UTF-8
 @example("POST", "/comments", "", {"Content-Length": "-1"}, b"{}", False)
@@ -133,7 +133,7 @@ raw_requests = st.binary(max_size=300) | st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw_requests)
 @example(b"POST /comments HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
 @example(b"GET /comments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: unknown\r\n\r\n")
