@@ -193,7 +193,6 @@ def conditional(response: Response) -> Response:
     tag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
     if request.if_none_match.contains_weak(tag):
         response = Response(status=304)
-        del response.headers["Content-Type"]
     response.set_etag(tag)
     response.headers["Cache-Control"] = "no-cache"
     return response
