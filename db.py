@@ -96,7 +96,9 @@ class CommentDatabase:
         except (psycopg2.ProgrammingError, UnicodeError):
             raise InvalidDatabaseURL from None
         # What a password with a / or @ that is not percent-encoded leads to: part of it would be shown as host or port.
-        if "@" in parameters.get("host", "") or not re.fullmatch("[0-9,]*", parameters.get("port", "")):
+        # A host that begins with a slash is the directory of a socket.
+        is_host = re.fullmatch("/.*|[^@]*", parameters.get("host", ""))
+        if not is_host or not re.fullmatch("[0-9,]*", parameters.get("port", "")):
             raise InvalidDatabaseURL
         self.database_url = database_url
         self._local = threading.local()

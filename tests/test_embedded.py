@@ -104,7 +104,7 @@ def test_a_first_start_that_was_killed_is_begun_again(checkout: Path) -> None:
     assert not unfinished.exists()
 
 
-@pytest.mark.parametrize("name", ["a directory with spaces", "quote's", "d" * 110, "umläut %41&?#"])
+@pytest.mark.parametrize("name", ["a directory with spaces", "quote's", "d" * 110, "umläut %41&?#", "user@host"])
 def test_any_directory_will_do(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name / "postgres"
     try:
