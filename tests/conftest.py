@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 import pytest
-from containers import Project, docker, is_there, project
+from containers import Project, docker, inspect, is_there, project
 from flask.testing import FlaskClient
 
 import embedded
@@ -115,12 +115,12 @@ def revision() -> str:
 
 @pytest.fixture(scope="session")
 def image(revision: str) -> str:
-    """The image that docker-compose.yml builds, and its name."""
+    """The image that docker-compose.yml builds: its id."""
     if not is_there():
         assert "CI" not in os.environ, "CI must run these tests: it needs Docker with Compose and Buildx"
         pytest.skip("there is no Docker")
     docker("compose", "--env-file", os.devnull, "build", REVISION=revision)
-    return "comments"
+    return str(inspect("comments", "Id"))
 
 
 @pytest.fixture(scope="module")

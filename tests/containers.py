@@ -39,21 +39,27 @@ class Project:
 
     name: str
     variables: dict[str, str]
+    files: tuple[str, ...] = ("docker-compose.yml",)
+    env_file: str = os.devnull  # no .env of a developer's
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.variables['PORT']}", timeout=PATIENCE)
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        # No .env of a developer's: --env-file /dev/null.
-        options = ("compose", "--project-name", self.name, "--env-file", os.devnull)
+        options = ["compose", "--project-name", self.name, "--env-file", self.env_file]
+        options += [f"--file={name}" for name in self.files]
         return docker(*options, *arguments, check=check, **self.variables)
 
-    def up(self) -> None:
-        self.compose("up", "--detach", "--wait")
+    def up(self, *options: str) -> None:
+        self.compose("up", "--detach", "--wait", *options)
+
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "--all", "--quiet", service).stdout.split()
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+        [found] = self.containers(service)
+        return found
 
     def post(self, comment: str, **headers: str) -> httpx.Response:
         return self.http.post("/comments", json={"name": "Ada", "comment": comment}, headers=headers)
@@ -62,19 +68,25 @@ class Project:
         return [comment["comment"] for comment in self.http.get("/comments?limit=200").json()["comments"]]
 
     def is_ready(self) -> bool:
-        try:
-            return self.http.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
+        return is_ready(self.http)
+
+
+def is_ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @contextmanager
-def project(**variables: str) -> Iterator[Project]:
-    """`docker compose up` under a name of its own, and down with all it has stored."""
+def project(
+    *options: str, files: tuple[str, ...] = Project.files, env_file: str = Project.env_file, **variables: str
+) -> Iterator[Project]:
+    """`docker compose up` with these options under a name of its own, and down with all it has stored."""
     port = free_port()
-    running = Project(f"comments-test-{port}", {"PORT": str(port), **variables})
+    running = Project(f"comments-test-{port}", {"PORT": str(port), **variables}, files, env_file)
     try:
-        running.up()
+        running.up(*options)
         yield running
     finally:
         running.http.close()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -23,7 +24,14 @@ def variables_of_config() -> set[str]:
 def test_the_environment_is_read_in_one_file() -> None:
     for path in ROOT.glob("*.py"):
         if path.name != "config.py":
-            assert not re.search(r"environ\b|getenv", path.read_text()), path
+            assert not re.search(r"os\.environ|getenv|from os import", path.read_text()), path
+
+
+def test_no_address_of_a_backing_service_is_in_the_program() -> None:
+    for path in ROOT.glob("*.py"):
+        if path.name != "embedded.py":  # of development, which makes the server that it names
+            named = set(re.findall(r"postgres(?:ql)?://[^\s\"']+", path.read_text()))
+            assert named <= {"postgresql://user@host/database."}, path
 
 
 def test_the_variables_are_the_same_everywhere() -> None:
@@ -52,7 +60,15 @@ def test_the_image_knows_no_database_and_no_secret(image: str) -> None:
 
 @pytest.mark.container
 def test_the_same_image_is_two_deployments_by_environment_alone(image: str) -> None:
-    with project(PGPASSWORD="one") as one, project(PGPASSWORD="t'w\"o $2 ü#", LOG_LEVEL="warning") as two:
+    with project(PGPASSWORD="one") as one, project(PGPASSWORD="t'w\"o $2 ü#%/@", LOG_LEVEL="warning") as two:
         assert one.post("to one").status_code == 201
         assert (one.comments(), two.comments()) == (["to one"], [])
         assert inspect(one.container("web"), "Image") == inspect(two.container("web"), "Image")
+
+
+@pytest.mark.container
+def test_a_copy_of_the_example_starts_and_what_is_for_local_use_stays_out(image: str, tmp_path: Path) -> None:
+    local = "DATABASE_URL=postgresql://nowhere/nothing\nHOST=127.0.0.1\n"
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text() + local)
+    with project(env_file=str(tmp_path / ".env")) as running:
+        assert running.post("Hello").status_code == 201

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from containers import Project, docker
+from containers import Project, docker, is_ready
 from processes import PATIENCE, free_port, wait_for
 
 pytestmark = pytest.mark.container
@@ -16,14 +16,7 @@ def replica(deployed: Project, stack: ExitStack) -> tuple[str, httpx.Client]:
     found = deployed.compose("run", "--detach", "--publish", f"127.0.0.1:{port}:5000", "web").stdout.strip()
     stack.callback(docker, "rm", "--force", found)
     http = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE))
-
-    def is_ready() -> bool:
-        try:
-            return http.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_for(is_ready, "the replica to be ready")
+    wait_for(lambda: is_ready(http), "the replica to be ready")
     return found, http
 
 
