@@ -19,7 +19,8 @@ import commands
 import cors
 from comment import Comment, InvalidInput, clean_thread
 from config import Config, ConfigError
-from db import MAX_ID, CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, KeyReused, SchemaNotCurrent
+from connections import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
+from db import MAX_ID, CommentDatabase, KeyReused
 from logs import configure_logging
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")

@@ -4,7 +4,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from db import CommentDatabase, DatabaseUnavailable, MigrationFailed
+from connections import DatabaseUnavailable
+from db import CommentDatabase, MigrationFailed
 
 
 @click.command()

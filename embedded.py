@@ -24,7 +24,8 @@ from urllib.parse import quote
 import psutil
 
 from config import ConfigError
-from db import CommentDatabase, DatabaseUnavailable
+from connections import DatabaseUnavailable
+from db import CommentDatabase
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set

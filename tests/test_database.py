@@ -15,7 +15,8 @@ from conftest import sql
 
 import db
 from comment import Comment
-from db import MAX_ID, CommentDatabase, DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
+from connections import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
+from db import MAX_ID, CommentDatabase
 
 
 def store(database: CommentDatabase, *texts: str, thread: str = "") -> list[Comment]:
@@ -137,7 +138,7 @@ def test_a_statement_that_takes_too_long_is_given_up(database: CommentDatabase, 
 def test_the_bound_on_a_statement_is_the_statement_s_own(database: CommentDatabase) -> None:
     """Behind PgBouncer another client would inherit a session's setting."""
     database.get_comments(limit=1)
-    connection = database._connection()
+    connection = database._connections._connection()
     with connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
@@ -268,6 +269,6 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
     for thread in ("big", "7"):
         database.create_comment(Comment(None, "Ada", "Hello", thread), "1000000" if thread == "big" else "7")
     database.check_ready()
-    assert len(plans) == 37
+    assert len(plans) == 38
     assert [plan for plan in plans if rows_read(plan) > 101] == []
     database.close()

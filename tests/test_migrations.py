@@ -11,7 +11,8 @@ from conftest import ROOT, sql
 from processes import FLASK, environment, run, wait_for
 
 import db
-from db import CommentDatabase, DatabaseUnavailable, MigrationFailed
+from connections import DatabaseUnavailable
+from db import CommentDatabase, MigrationFailed
 
 NewDatabase = Callable[..., str]
 
@@ -50,6 +51,21 @@ def test_eight_at_once_on_a_fresh_database(new_database: NewDatabase) -> None:
     said = sorted(process.communicate(timeout=60)[0] for process in started)
     assert [process.returncode for process in started] == [0] * 8
     assert said == ["Applied 0001_comments.\n"] + ["The schema is up to date.\n"] * 7
+    CommentDatabase(url).check_ready()
+
+
+def test_two_releases_at_once_apply_what_both_carry_once(new_database: NewDatabase, checkout: Path) -> None:
+    """The newer one has a migration more, and neither waits for the other to be done."""
+    url = new_database()
+    (checkout / "migrations" / "0002_second.sql").write_text("CREATE TABLE second ();")
+    started = [
+        subprocess.Popen([*FLASK, "migrate"], cwd=release, env=environment(DATABASE_URL=url), stdout=subprocess.PIPE)
+        for release in [ROOT, checkout] * 3
+    ]
+    said = b"".join(process.communicate(timeout=60)[0] for process in started)
+    assert [process.returncode for process in started] == [0] * 6
+    assert (said.count(b"Applied 0001_comments."), said.count(b"Applied 0002_second.")) == (1, 1)
+    assert tables(url) == ["comments", "schema_migrations", "second"]
     CommentDatabase(url).check_ready()
 
 
