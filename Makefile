@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-container fuzz lint lock
+.PHONY: help run test test-container faults fuzz lint lock
 
 # The first of these that is Python 3.11 or later; `make PYTHON=… run` names another.
 PYTHON := python3 python3.13 python3.12 python3.11
@@ -22,7 +22,10 @@ test: .venv/ready ## Run the tests; ARGS="-k name" chooses among them
 	@$(BIN)/pytest $(ARGS)
 
 test-container: .venv/ready ## Run the tests that need Docker
-	@$(BIN)/pytest --numprocesses 0 -m container $(ARGS)
+	@$(BIN)/pytest --numprocesses 0 -m 'container and not slow' $(ARGS)
+
+faults: .venv/ready ## Fail PostgreSQL, processes and clients under load, and write docs/reliability.md; needs Docker, and root for the disk
+	@FAULTS_DOCUMENT=docs/reliability.md $(BIN)/pytest --numprocesses 0 -m '' tests/faults
 
 fuzz: .venv/ready ## Attack the service with requests that nobody has thought of, for ten minutes; FUZZ_SECONDS=… for another time
 	@$(BIN)/pytest --numprocesses 0 tests/fuzz.py
