@@ -37,6 +37,7 @@ class Config:
     web_concurrency: int = DEFAULT_WORKERS
     web_threads: int = 4
     allowed_origins: tuple[str, ...] = ()
+    page_cache: str = "on"
     log_level: str = "info"
     log_format: str = "text"
 
@@ -56,6 +57,7 @@ class Config:
             web_concurrency=_number(environ, "WEB_CONCURRENCY", default=cls.web_concurrency, low=1, high=1000),
             web_threads=_number(environ, "WEB_THREADS", default=cls.web_threads, low=1, high=1000),
             allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
+            page_cache=_choice(environ, "PAGE_CACHE", ("on", "off"), default=cls.page_cache),
             log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),
             log_format=_choice(environ, "LOG_FORMAT", ("text", "json"), default=cls.log_format),
         )

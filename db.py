@@ -1,6 +1,6 @@
 """The database: every SQL statement."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from comment import Comment
 from connections import Connections, Gate, OutOfTime, SchemaNotCurrent, explain
+from pages import Page, fresh_page
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -47,8 +48,9 @@ class CommentDatabase:
     the database raises connections.DatabaseUnavailable.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, keeps_pages: bool = True) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters; connects to nothing. Raises InvalidDatabaseURL."""
+        self._keeps_pages = keeps_pages
         self._connections = Connections(database_url)
         self._reading, self._writing = Gate(), Gate()
 
@@ -83,6 +85,17 @@ class CommentDatabase:
     def get_comments(self, limit: int, after: int = 0, thread: str | None = None) -> list[Comment]:
         """At most `limit` comments behind the id `after` (0 to 2^63-1), by ascending id: of all threads, or of one."""
         return [Comment(*row) for row in self._read(*_page(limit, after, thread))]
+
+    def get_page(self, limit: int, after: int, thread: str | None, render: Callable[[list[Comment]], Page]) -> Page:
+        """What `render` makes of these comments, or has made of the same comments before (see pages.py)."""
+        if not self._keeps_pages:
+            return render(self.get_comments(limit, after, thread))
+        return fresh_page(
+            self._connections,
+            self._read,
+            *_page(limit, after, thread),
+            lambda rows: render([Comment(*row) for row in rows]),
+        )
 
     def delete_comment(self, comment_id: int) -> bool:
         """Delete a comment for good; False if there was none with this id."""

@@ -73,6 +73,7 @@ def assert_answer(response: TestResponse, method: str) -> None:
 @given(st.sampled_from(METHODS), paths, queries, headers, bodies, st.booleans())
 @example("GET", "/comments", "thread=\xff", {}, b"", False)  # raw bytes that are not UTF-8
 @example("POST", "/comments", "", {"Content-Length": "-1"}, b"{}", False)
+@example("POST", "/comments", "", {"Content-Length": "x", "Content-Type": "application/json"}, b"{}", False)
 @example("GET", "/comments", "", {"Host": "[::1"}, b"", False)
 def test_any_request_in_process(
     client: FlaskClient, method: str, path: str, query: str, headers: dict[str, str], body: bytes, chunked: bool

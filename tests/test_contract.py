@@ -66,7 +66,7 @@ def test_its_routes_are_the_application_s() -> None:
 
 
 def test_its_limits_are_the_code_s() -> None:
-    import app
+    import calls
     import comment
     import db
 
@@ -78,8 +78,8 @@ def test_its_limits_are_the_code_s() -> None:
     ]
     assert schemas["ID"]["maximum"] == db.MAX_ID
     parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
-    assert parameters["limit"]["schema"]["maximum"] == app.MAX_PAGE
-    assert parameters["limit"]["schema"]["default"] == app.DEFAULT_PAGE
+    assert parameters["limit"]["schema"]["maximum"] == calls.MAX_PAGE
+    assert parameters["limit"]["schema"]["default"] == calls.DEFAULT_PAGE
 
 
 def check(value: Any, schema: Any) -> None:

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import MAX_BODY, create_app
+from app import create_app
+from calls import MAX_BODY
 from config import Config
 from db import CommentDatabase
 

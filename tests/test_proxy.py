@@ -15,7 +15,7 @@ from conftest import ROOT
 from containers import Project, docker, project
 from processes import PATIENCE, wait_for
 
-from app import MAX_BODY, TOO_LARGE
+from calls import MAX_BODY, TOO_LARGE
 
 pytestmark = pytest.mark.container
 

@@ -211,3 +211,23 @@ def test_a_failover_to_a_synchronous_standby_loses_nothing() -> None:
             standby.pg_ctl("promote")
             load.end_fault()
         check(load.report("failover to a synchronous standby", standby.url))
+
+
+def test_a_hot_standby_keeps_no_page() -> None:
+    """The name of its snapshot does not tell of a transaction between others that ends."""
+    insert = "INSERT INTO comments (name, comment) VALUES ('Ada', 'Hello')"
+    with (
+        cluster() as primary,
+        standby_of(primary) as standby,
+        closing(psycopg2.connect(primary.url)) as oldest,
+        closing(psycopg2.connect(primary.url)) as older,
+        serving(DATABASE_URL=standby.url, WEB_CONCURRENCY=1, WEB_THREADS=1) as reader,
+    ):
+        primary.admin("ALTER SYSTEM SET synchronous_commit = remote_apply")
+        primary.admin("SELECT pg_reload_conf()")
+        for connection in (oldest, older):
+            connection.cursor().execute(f"SET synchronous_commit = remote_apply; {insert}")
+        primary.admin(insert)
+        assert len(reader.http.get("/comments").json()["comments"]) == 1
+        older.commit()
+        assert len(reader.http.get("/comments").json()["comments"]) == 2
