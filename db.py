@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from comment import Comment
 from connections import Connections, Gate, OutOfTime, SchemaNotCurrent, explain
-from pages import Page, fresh_page
+from pages import SNAPSHOT, Page, fresh_page
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -93,7 +93,7 @@ class CommentDatabase:
         return fresh_page(
             self._connections,
             self._read,
-            *_page(limit, after, thread),
+            *_page(limit, after, thread, f"({SNAPSHOT}), {COLUMNS}"),
             lambda rows: render([Comment(*row) for row in rows]),
         )
 
@@ -156,16 +156,16 @@ class CommentDatabase:
             raise
 
 
-def _page(limit: int, after: int, thread: str | None) -> tuple[str, Sequence[object]]:
+def _page(limit: int, after: int, thread: str | None, columns: str = COLUMNS) -> tuple[str, Sequence[object]]:
     """The statement that reads a page.
 
     Compared as pairs, the page of a thread can be read off the primary key only. For `thread = … ORDER BY id`
     PostgreSQL may take the index of ids instead, and pass by every comment of the other threads.
     """
     if thread is None:
-        return f"SELECT {COLUMNS} FROM comments WHERE id > %s ORDER BY id LIMIT %s", (after, limit)
+        return f"SELECT {columns} FROM comments WHERE id > %s ORDER BY id LIMIT %s", (after, limit)
     return (
-        f"SELECT {COLUMNS} FROM comments"
+        f"SELECT {columns} FROM comments"
         " WHERE (thread, id) > (%s, %s) AND (thread, id) <= (%s, %s) ORDER BY thread, id LIMIT %s",
         (thread, after, thread, MAX_ID, limit),
     )

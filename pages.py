@@ -1,18 +1,20 @@
 """Pages that a process keeps, each proved fresh by the request for it: a read after a 201 always shows that comment.
 
 With the rows of a page, PostgreSQL is asked for the snapshot under which it reads them, and the answer's bytes are kept
-with its name. The next request for the page asks for the snapshot and, in one statement, for the rows if that differs.
+with its name. The next request for the page asks for the name of the snapshot only, and for the rows if it differs.
 
 - The same snapshot means the same rows. pg_current_snapshot() names every transaction that had not ended when the
   statement began (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT). One that has
   written something since has ended since, and the name is another. Any write to any table makes it another, too often
   rather than too seldom.
 - It proves nothing on a hot standby, where two snapshots of one name may differ by a row, nor where Citus has the table
-  on other machines: there it is null, and nothing is kept.
+  on other machines: there nothing is kept.
 - A snapshot is one server's, and until its next crash: then it gives numbers of transactions that were never on disk
   again. So what is kept belongs to one connection and goes with it; and since behind PgBouncer that may change the
   server, or outlive a crash of it, the time at which the server started and the process that answers stand beside it.
-- At most KEPT_PAGES are kept with a connection, of KEPT_BYTES at most.
+- At most KEPT_PAGES are kept with a connection, of KEPT_BYTES at most; an empty one is not: to read it costs as little.
+
+Two statements, since one that reads the rows only where the name differs (a LEFT JOIN) is planned in full for nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +25,11 @@ from connections import Connections
 KEPT_PAGES = 32
 KEPT_BYTES = 100_000
 
-# Every function in it is STABLE: evaluated once, and the same for the whole statement.
+# The name of the snapshot, and no row where it proves nothing. Every function in it is STABLE: the same for all of a
+# statement.
 SNAPSHOT = (
-    "CASE WHEN current_setting('citus.version', true) IS NULL AND current_setting('in_hot_standby', true) = 'off'"
-    " THEN pg_current_snapshot()::text || ' ' || pg_postmaster_start_time() || ' ' || pg_backend_pid() END"
+    "SELECT concat_ws(' ', pg_current_snapshot(), pg_postmaster_start_time(), pg_backend_pid())"
+    " WHERE current_setting('citus.version', true) IS NULL AND current_setting('in_hot_standby', true) = 'off'"
 )
 
 
@@ -59,18 +62,17 @@ def fresh_page(
     parameters: Sequence[object],
     render: Callable[[Rows], Page],
 ) -> Page:
-    """What `render` makes of the statement's rows, or has made of the same rows before."""
+    """What `render` makes of the statement's rows, or has made of the same rows before.
+
+    The first column of the statement is (SNAPSHOT), null where it proves nothing; `render` gets the others.
+    """
     key = (statement, *parameters)
     kept: Kept | None = connections.memory().get(key)
-    rows = execute(
-        f"SELECT snapshot.name, page.* FROM (SELECT {SNAPSHOT} AS name) snapshot"
-        f" LEFT JOIN ({statement}) page ON (snapshot.name = %s) IS NOT TRUE ORDER BY page.id",
-        (*parameters, kept.snapshot if kept else None),
-    )
-    snapshot = rows[0][0]
-    if kept is not None and kept.snapshot == snapshot:  # then there are no rows
+    if kept is not None and execute(SNAPSHOT, ()) == [(kept.snapshot,)]:
         return kept.page
-    page = render([row[1:] for row in rows if row[1] is not None])
+    rows = execute(statement, parameters)
+    page = render([row[1:] for row in rows])
+    snapshot: str | None = rows[0][0] if rows else None
     if snapshot is not None and len(page.content) <= KEPT_BYTES:
         memory = connections.memory()  # of the connection that was asked: it may be a new one
         memory.pop(key, None)

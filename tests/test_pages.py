@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import sql
 
+import db
 import pages
 from app import create_app
 from comment import Comment
@@ -52,10 +53,6 @@ def until_kept(database: CommentDatabase, render: Renderer) -> str:
 def test_what_has_not_changed_is_not_read_again(database: CommentDatabase, render: Renderer) -> None:
     store(database, "one", "two")
     assert until_kept(database, render) == "one,two"
-
-
-def test_the_empty_page_is_kept_too(database: CommentDatabase, render: Renderer) -> None:
-    assert until_kept(database, render) == ""
 
 
 @pytest.mark.parametrize("thread", [None, ""])
@@ -115,7 +112,7 @@ def test_nothing_is_kept_where_the_snapshot_proves_nothing(
     database: CommentDatabase, render: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a hot standby (tests/faults), or with Citus."""
-    monkeypatch.setattr(pages, "SNAPSHOT", pages.SNAPSHOT.replace("citus.version", "server_version"))
+    monkeypatch.setattr(db, "SNAPSHOT", pages.SNAPSHOT.replace("citus.version", "server_version"))
     store(database, "one")
     for count in range(1, 4):
         assert page(database, render) == "one"
@@ -150,14 +147,15 @@ def test_another_connection_s_word_is_not_taken(
     assert render.count == count + 1
 
 
-def test_so_many_are_kept_and_none_that_is_large(database: CommentDatabase, render: Renderer) -> None:
-    store(database, "one")
+def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatabase, render: Renderer) -> None:
     for n in range(pages.KEPT_PAGES + 9):
+        store(database, "one", thread=str(n))
         page(database, render, thread=str(n))
     assert len(database._connections.memory()) == pages.KEPT_PAGES
     database.close()
     store(database, *["x" * 10_000] * 11)
-    database.get_page(20, 0, None, render)
+    database.get_page(20, 0, "", render)
+    page(database, render, thread="nobody's")
     assert database._connections.memory() == {}
 
 
