@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
 from config import Config, ConfigError
 from logs import logging_config
 
@@ -41,6 +43,16 @@ forwarded_allow_ips = ""
 # One event a line on stdout, in our format.
 logconfig_dict = logging_config(settings)
 loglevel = settings.log_level
+
+
+class NoAccessLog(Logger):  # type: ignore[misc]
+    """The application has its own line for each request; gunicorn would make up another one, which nobody writes."""
+
+    def access(self, *_: object) -> None:
+        pass
+
+
+logger_class = NoAccessLog
 
 # The heartbeat's file in memory, where there is such a place: on a slow or read-only disk workers would hang.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

@@ -16,7 +16,7 @@ class EventFormatter(logging.Formatter):
 
     def event(self, record: logging.LogRecord) -> dict[str, object]:
         event: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -40,6 +40,8 @@ class TextFormatter(EventFormatter):
         event = self.event(record)
         head = f"{event.pop('time')} {str(event.pop('level')).upper()} {event.pop('message')}"
         line = " ".join([head, *(f"{name}={value}" for name, value in event.items())])
+        if line.isprintable():
+            return line
         return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
