@@ -1,9 +1,7 @@
 """What a comment is: the rules that input must meet, and its JSON shape."""
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 # In Unicode code points, after white space at both ends is trimmed. migrations/0001_comments.sql holds the same.
 MAX_NAME = 100
@@ -15,15 +13,17 @@ class InvalidInput(ValueError):
     """Input that breaks a rule; its text is the sentence that the client gets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """Somebody's words under a page. `id` and `created_at` are None until it is stored."""
+class Comment(NamedTuple):
+    """Somebody's words under a page. `id` and `created_at` are None until it is stored.
+
+    `created_at` is in UTC, to the microsecond, as RFC 3339 writes it: 2026-11-23T08:10:00.123456Z.
+    """
 
     id: int | None
     name: str
     comment: str
     thread: str = ""
-    created_at: datetime | None = None
+    created_at: str | None = None
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
@@ -42,17 +42,8 @@ class Comment:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """The comment as the API shows it; the time in UTC, to the microsecond (RFC 3339)."""
-        # isoformat() takes a fourth of the time of strftime().
-        moment = self.created_at and self.created_at.astimezone(UTC).replace(tzinfo=None)
-        created_at = moment and moment.isoformat(timespec="microseconds") + "Z"
-        return {
-            "id": self.id,
-            "name": self.name,
-            "comment": self.comment,
-            "thread": self.thread,
-            "created_at": created_at,
-        }
+        """The comment as the API shows it."""
+        return self._asdict()
 
 
 def clean_thread(value: object) -> str:

@@ -22,8 +22,11 @@ MIGRATION_LOCK = 4_158_042_001
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
-# In the order of Comment's fields.
-COLUMNS = "id, name, comment, thread, created_at"
+# In the order of Comment's fields. PostgreSQL writes the time: a page of datetime objects takes a fourth of a request.
+COLUMNS = (
+    "id, name, comment, thread,"
+    """ to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at"""
+)
 
 
 class KeyReused(Exception):
@@ -84,7 +87,7 @@ class CommentDatabase:
 
     def get_comments(self, limit: int, after: int = 0, thread: str | None = None) -> list[Comment]:
         """At most `limit` comments behind the id `after` (0 to 2^63-1), by ascending id: of all threads, or of one."""
-        return [Comment(*row) for row in self._read(*_page(limit, after, thread))]
+        return list(map(Comment._make, self._read(*_page(limit, after, thread))))
 
     def get_page(self, limit: int, after: int, thread: str | None, render: Callable[[list[Comment]], Page]) -> Page:
         """What `render` makes of these comments, or has made of the same comments before (see pages.py)."""
@@ -94,7 +97,7 @@ class CommentDatabase:
             self._connections,
             self._read,
             *_page(limit, after, thread, f"({SNAPSHOT}), {COLUMNS}"),
-            lambda rows: render([Comment(*row) for row in rows]),
+            lambda rows: render(list(map(Comment._make, rows))),
         )
 
     def delete_comment(self, comment_id: int) -> bool:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import pytest
 from conftest import sql
+from psycopg2.extensions import make_dsn
 
 import db
 from comment import Comment
@@ -45,7 +45,7 @@ def test_a_stored_comment_has_an_id_and_a_time(database: CommentDatabase) -> Non
     stored = database.create_comment(Comment(None, "Ada", "Hello", "/post"))
     assert (stored.id, stored.name, stored.comment, stored.thread) == (1, "Ada", "Hello", "/post")
     assert stored.created_at is not None
-    assert abs(datetime.now(UTC) - stored.created_at) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(stored.created_at)) < timedelta(minutes=1)
 
 
 def test_a_stored_comment_is_committed(database: CommentDatabase, database_url: str) -> None:
@@ -88,7 +88,7 @@ def test_delete(database: CommentDatabase) -> None:
     ("column", "value"), [("name", "x" * 101), ("name", ""), ("comment", "x" * 10_001), ("thread", "x" * 513)]
 )
 def test_the_schema_is_the_last_line(database: CommentDatabase, database_url: str, column: str, value: str) -> None:
-    comment = replace(Comment(None, "Ada", "Hello"), **{column: value})  # type: ignore[arg-type]
+    comment = Comment(None, "Ada", "Hello")._replace(**{column: value})  # type: ignore[arg-type]
     with pytest.raises(psycopg2.errors.CheckViolation):
         database.create_comment(comment)
     assert sql(database_url, "SELECT * FROM comments") == []
@@ -123,6 +123,14 @@ def test_a_connection_that_the_server_closed_costs_no_call(database: CommentData
         store(database, "Hello")
         end_connections(database_url)
     assert len(database.get_comments(limit=9)) == 3
+
+
+def test_the_time_is_in_utc_with_all_six_digits_whatever_the_server_prefers(database_url: str) -> None:
+    database = CommentDatabase(make_dsn(database_url, options="-c datestyle=German -c timezone=Asia/Kathmandu"))
+    store(database, "Hello")
+    sql(database_url, "UPDATE comments SET created_at = '2026-11-23 10:10:00.12+02:00'")
+    assert database.get_comments(limit=1)[0].created_at == "2026-11-23T08:10:00.120000Z"
+    database.close()
 
 
 def test_a_statement_that_takes_too_long_is_given_up(database: CommentDatabase, database_url: str) -> None:
