@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from typing import Any
 
 import cors
@@ -16,7 +16,7 @@ def begin(environ: dict[str, Any]) -> None:
     """Note the time, and the id: the client's own, or a new one."""
     environ["comments.started"] = time.perf_counter()
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    environ["comments.request_id"] = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else uuid.uuid4().hex
+    environ["comments.request_id"] = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else secrets.token_hex(16)
 
 
 def finish(environ: dict[str, Any], status: int, config: Config) -> list[tuple[str, str]]:

@@ -146,6 +146,7 @@ def conditional(environ: Environ, page: Page) -> Answer:
 
     No other condition is looked at, and no range: they are not in the contract.
     """
-    if "HTTP_IF_NONE_MATCH" in environ and parse_etags(environ["HTTP_IF_NONE_MATCH"]).contains_weak(page.tag):
+    given: str | None = environ.get("HTTP_IF_NONE_MATCH")
+    if given is not None and (given == page.etag or parse_etags(given).contains_weak(page.etag.strip('"'))):
         return Answer(304, page.headers[:2], b"")
     return Answer(200, [("Content-Type", "application/json"), *page.headers], page.content)

@@ -1,7 +1,8 @@
 """Pages that a process keeps, each proved fresh by the request for it: a read after a 201 always shows that comment.
 
 With the rows of a page, PostgreSQL is asked for the snapshot under which it reads them, and the answer's bytes are kept
-with its name. The next request for the page asks for the name of the snapshot only, and for the rows if it differs.
+with both. The next request for the page asks for the name of the snapshot only. If it differs, it asks for the rows; if
+these are the same, since what has changed was elsewhere, so are the bytes that they make.
 
 - The same snapshot means the same rows. pg_current_snapshot() names every transaction that had not ended when the
   statement began (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT). One that has
@@ -40,19 +41,20 @@ class Page(NamedTuple):
     headers: list[tuple[str, str]]
 
     @property
-    def tag(self) -> str:
-        """The entity tag, without its quotes."""
-        return self.headers[0][1].strip('"')
-
-
-class Kept(NamedTuple):
-    """A page, and the snapshot under which its rows were read."""
-
-    snapshot: str
-    page: Page
+    def etag(self) -> str:
+        """The entity tag, in its quotes."""
+        return self.headers[0][1]
 
 
 Rows = list[tuple[Any, ...]]
+
+
+class Kept(NamedTuple):
+    """A page, the rows that it was made of, and the snapshot under which they were read."""
+
+    snapshot: str
+    rows: Rows
+    page: Page
 
 
 def fresh_page(
@@ -70,13 +72,14 @@ def fresh_page(
     kept: Kept | None = connections.memory().get(key)
     if kept is not None and execute(SNAPSHOT, ()) == [(kept.snapshot,)]:
         return kept.page
-    rows = execute(statement, parameters)
-    page = render([row[1:] for row in rows])
-    snapshot: str | None = rows[0][0] if rows else None
+    found = execute(statement, parameters)
+    rows = [row[1:] for row in found]
+    page = kept.page if kept is not None and kept.rows == rows else render(rows)
+    snapshot: str | None = found[0][0] if found else None
     if snapshot is not None and len(page.content) <= KEPT_BYTES:
         memory = connections.memory()  # of the connection that was asked: it may be a new one
         memory.pop(key, None)
-        memory[key] = Kept(snapshot, page)
+        memory[key] = Kept(snapshot, rows, page)
         if len(memory) > KEPT_PAGES:
             del memory[next(iter(memory))]
     return page
