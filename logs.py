@@ -66,4 +66,7 @@ def logging_config(config: Config) -> dict[str, object]:
 
 def configure_logging(config: Config) -> None:
     """Send the log of this process to stdout as `config` says."""
+    # Not shown, so not to be found out for each event: https://docs.python.org/3/howto/logging.html#optimization
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(logging_config(config))
