@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-container faults fuzz lint lock
+.PHONY: help run test test-container faults fuzz bench bench-full lint lock
 
 # The first of these that is Python 3.11 or later; `make PYTHON=… run` names another.
 PYTHON := python3 python3.13 python3.12 python3.11
@@ -30,6 +30,12 @@ faults: .venv/ready ## Fail PostgreSQL, processes and clients under load, and wr
 fuzz: .venv/ready ## Attack the service with requests that nobody has thought of, for ten minutes; FUZZ_SECONDS=… for another time
 	@$(BIN)/pytest --numprocesses 0 tests/fuzz.py
 
+bench: .venv/ready bench/.venv/ready ## Measure the service beside its peers, and write bench/RESULTS.md; needs wrk
+	@PYTHONPATH=. $(BIN)/python bench/run.py
+
+bench-full: .venv/ready bench/.venv/ready ## The same with 1 and 64 clients too, and up to a million rows
+	@PYTHONPATH=. $(BIN)/python bench/run.py --full
+
 lint: .venv/ready ## Check style, types and the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -57,4 +63,12 @@ lock: .venv/pipenv ## Bring Pipfile.lock up to date with Pipfile, and every pack
 	echo "Making .venv with $$python"; \
 	"$$python" -m venv --clear .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check pipenv >$(LOG) 2>&1 || { $(NOT_INSTALLED); exit 1; }
+	@touch $@
+
+# The peers, apart from the service's own packages.
+bench/.venv/ready: bench/requirements.txt .venv/pipenv
+	@command -v wrk >/dev/null || { echo "wrk is needed: install it (on Debian and Ubuntu: apt install wrk)." >&2; exit 1; }
+	@echo "Installing the peers into bench/.venv"
+	@$(BIN)/python -m venv --clear bench/.venv
+	@bench/.venv/bin/python -m pip install --disable-pip-version-check -r bench/requirements.txt >$(LOG) 2>&1 || { $(NOT_INSTALLED); exit 1; }
 	@touch $@

@@ -1,0 +1,190 @@
+"""Who is measured: how each is started, what its calls are, and that all of them say the same."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+BENCH = ROOT / "bench"
+OURS = ROOT / ".venv/bin"
+THEIRS = BENCH / ".venv/bin"
+
+PROCESSES = 2
+
+READ, WRITTEN = "/post", "/written"  # threads
+TEXT = "A comment of the usual length, which says that the post was good, but for one thing in the second paragraph."
+
+COMMENTS, UNKEPT = "comments", "comments, PAGE_CACHE=off"
+FASTAPI, STARLETTE, FLASK = "FastAPI + asyncpg", "Starlette + orjson + asyncpg", "plain Flask + psycopg2"
+ISSO, CONSTANT = "Isso", "gunicorn with a constant"
+
+
+@dataclass
+class Contender:
+    """One that answers the calls: how it is started, where, and which calls it has."""
+
+    name: str
+    command: list[str]
+    port: int
+    environment: dict[str, str]
+    workloads: tuple[str, ...] = ("GET", "POST", "90/10")
+    cwd: Path = BENCH
+    page: str = f"/comments?thread={quote(READ)}"
+    post: str = "/comments"
+    body: dict[str, str] = field(default_factory=lambda: {"name": "Ada Lovelace", "comment": TEXT, "thread": WRITTEN})
+    process: psutil.Popen | None = None
+
+    def url(self, path: str = "") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def processes(self) -> list[psutil.Process]:
+        assert self.process
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_seconds(self) -> dict[int, float]:
+        """Of each process, by its pid."""
+        return {process.pid: sum(process.cpu_times()[:2]) for process in self.processes()}
+
+    def memory(self) -> int:
+        """Bytes, those that processes share counted once."""
+        return sum(process.memory_full_info().pss for process in self.processes())
+
+    def start(self) -> float:
+        """Start it; the seconds until it has answered a page."""
+        began = time.monotonic()
+        path = {"PATH": f"{Path(self.command[0]).parent}:{os.environ['PATH']}", "HOME": os.environ["HOME"]}
+        self.process = psutil.Popen(
+            self.command,
+            cwd=self.cwd,
+            env=path | self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while time.monotonic() < began + 30:
+            try:
+                self.get()
+            except OSError:
+                time.sleep(0.005)
+            else:
+                return time.monotonic() - began
+        raise SystemExit(f"{self.name} does not start: {' '.join(self.command)}")
+
+    def stop(self) -> None:
+        if self.process:
+            family = self.processes()
+            self.process.send_signal(signal.SIGTERM)
+            psutil.wait_procs(family, timeout=20)
+            self.process = None
+
+    def get(self) -> bytes:
+        """The page."""
+        with urllib.request.urlopen(self.url(self.page), timeout=10) as response:
+            content: bytes = response.read()
+            return content
+
+    def tag(self) -> str:
+        """The entity tag of the page."""
+        with urllib.request.urlopen(self.url(self.page), timeout=10) as response:
+            return str(response.headers["ETag"])
+
+    def store(self, body: dict[str, str]) -> dict[str, Any]:
+        """What it says to a comment."""
+        request = urllib.request.Request(
+            self.url(self.post), json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            assert response.status == 201
+            stored: dict[str, Any] = json.load(response)
+            return stored
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def ours(name: str, port: int, database_url: str, **variables: str) -> Contender:
+    """The service as it ships: with its log, request ids and deadlines."""
+    environment = {"DATABASE_URL": database_url, "PORT": str(port), "WEB_CONCURRENCY": str(PROCESSES), **variables}
+    return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), ROOT)
+
+
+def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
+    """The others, without a log; `home` is a directory for what they write, `page_size` the bytes of the constant."""
+    database = {"DATABASE_URL": database_url}
+    uvicorn = f"uvicorn --workers {PROCESSES} --no-access-log --port {{port}} peers.{{name}}:app"
+    gunicorn = (
+        f"gunicorn -k gthread -w {PROCESSES} --threads 4 --no-control-socket -b 127.0.0.1:{{port}} peers.{{name}}:app"
+    )
+
+    def peer(
+        name: str, binaries: Path, command: str, port: int, environment: dict[str, str], **others: Any
+    ) -> Contender:
+        program, *arguments = command.format(port=port, name=others.pop("module", "")).split()
+        return Contender(name, [str(binaries / program), *arguments], port, environment, **others)
+
+    yield peer(FASTAPI, THEIRS, uvicorn, free_port(), database, module="fastapi_app")
+    yield peer(STARLETTE, THEIRS, uvicorn, free_port(), database, module="starlette_app")
+    yield peer(FLASK, OURS, gunicorn, free_port(), database, module="flask_app")
+    constant = {"CONSTANT_SIZE": str(page_size)}
+    yield peer(CONSTANT, OURS, gunicorn, free_port(), constant, module="constant", workloads=("GET",))
+    (home / "isso.cfg").write_text(
+        f"[general]\ndbpath = {home}/isso.db\nhost = http://127.0.0.1\n"
+        "[moderation]\nenabled = false\n[guard]\nenabled = false\n[server]\nlisten = http://127.0.0.1\n"
+    )
+    yield peer(
+        ISSO,
+        THEIRS,
+        f"gunicorn -w {PROCESSES} -b 127.0.0.1:{{port}} isso.run",
+        free_port(),
+        {"ISSO_SETTINGS": str(home / "isso.cfg")},
+        page=f"/?uri={quote(READ, safe='')}",
+        post=f"/new?uri={quote(WRITTEN, safe='')}",
+        body={"author": "Ada Lovelace", "text": TEXT, "title": "A post"},
+        workloads=("GET", "POST"),
+    )
+
+
+def fill_isso(isso: Contender) -> None:
+    """The page of 100 comments, which the others have in PostgreSQL."""
+    post, isso.post = isso.post, f"/new?uri={quote(READ, safe='')}"
+    for _ in range(100):
+        isso.store(isso.body)
+    isso.post = post
+
+
+def normal(comment: dict[str, Any]) -> dict[str, Any]:
+    """A comment, however its time is written."""
+    return comment | {"created_at": datetime.fromisoformat(comment["created_at"])}
+
+
+def compare(contenders: list[Contender]) -> None:
+    """Stop unless all give the same page, and store the same comment. Isso's are HTML, the constant is no comment."""
+    pages, stored = [], []
+    for contender in contenders:
+        if contender.name == ISSO:
+            assert [TEXT in reply["text"] for reply in json.loads(contender.get())["replies"]] == [True] * 100
+            assert TEXT in contender.store(contender.body)["text"]
+        elif contender.name == CONSTANT:
+            assert len(contender.get()) == len(contenders[0].get())
+        else:
+            pages.append([normal(comment) for comment in json.loads(contender.get())["comments"]])
+            answer = normal(contender.store(contender.body))
+            assert answer.keys() == pages[0][0].keys()
+            stored.append({name: answer[name] for name in contender.body})
+    assert len(pages[0]) == 100
+    assert all(page == pages[0] for page in pages), "the pages differ"
+    assert all(comment == stored[0] for comment in stored), "what is stored differs"

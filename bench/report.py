@@ -1,0 +1,199 @@
+"""bench/RESULTS.md: the ratios of a run, beside the goals."""
+
+import itertools
+import os
+import platform
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import ge, le
+
+from contenders import COMMENTS, CONSTANT, FASTAPI, FLASK, ISSO, STARLETTE, UNKEPT
+from turns import LEAST_SHARE, PGBENCH, SECONDS, TRIES, WORKLOADS, Round
+
+CLIENTS = 16  # of the goals
+ORDER = (COMMENTS, UNKEPT, FASTAPI, STARLETTE, FLASK, ISSO, CONSTANT, PGBENCH)
+METRICS = ("rate", "p50", "p99")
+TITLES = {
+    "GET": "GET a page",
+    "304": "GET a page that the client has: 304",
+    "POST": "POST a comment",
+    "90/10": "Nine GETs to a POST",
+}
+
+
+@dataclass
+class Results:
+    """What a run gave."""
+
+    command: str
+    postgresql: str  # its version
+    rounds: dict[int, list[Round]]  # by the number of clients
+    sizes: list[Round]  # of the service alone, "by contender" being by the number of rows; perhaps none
+    starts: dict[str, list[float]]  # seconds until it has answered a page, by contender
+    memory: dict[str, float]  # bytes, by contender
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of the ratios within each round, with the least and the greatest."""
+
+    median: float
+    least: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f} to {self.greatest:.2f})"
+
+
+def spread(ratios: Iterable[float]) -> Spread:
+    found = sorted(ratios)
+    return Spread(statistics.median(found), found[0], found[-1])
+
+
+def ratio(rounds: list[Round], over: tuple[str, str], under: tuple[str, str], metric: str = "rate") -> Spread:
+    """Of two turns, each a workload and a contender, in the same round."""
+    return spread(done[over[0]][over[1]][metric] / done[under[0]][under[1]][metric] for done in rounds)
+
+
+def again(results: Results) -> str:
+    """How many turns were taken again."""
+    turns = [
+        metrics["tries"]
+        for done in itertools.chain(*results.rounds.values(), results.sizes)
+        for by_contender in done.values()
+        for metrics in by_contender.values()
+        if "tries" in metrics
+    ]
+    return f"{sum(turns) - len(turns):.0f} times in {len(turns)} turns"
+
+
+def bars(results: Results) -> dict[str, dict[str, float]]:
+    """For the plot: by contender and workload, the rate against FastAPI's at 16 clients."""
+    rounds = results.rounds[CLIENTS]
+    return {
+        name: {workload: ratio(rounds, (workload, name), (workload, FASTAPI)).median for workload in ("GET", "POST")}
+        for name in rounds[0]["POST"]
+        if name != PGBENCH
+    }
+
+
+def markdown(results: Results) -> str:
+    rounds = results.rounds[CLIENTS]
+    parts = [
+        "# How fast it is, beside its peers\n",
+        f"Written by `{results.command}`, and every figure is of that one run: on {os.cpu_count()} cores, which the"
+        f" clients (wrk) and PostgreSQL {results.postgresql} shared with the service; Python"
+        f" {platform.python_version()}; {len(rounds)} interleaved rounds of turns of {SECONDS} seconds, at {CLIENTS}"
+        " clients if nothing else is said; two processes each, with four connections to the database each. The service"
+        " runs as it ships, with its log, request ids and deadlines; the others have no log."
+        " A page is 100 comments of a thread, among 100,000 others. A ratio is the median of"
+        " those within each round, with the least and the greatest. What is absolute is of this machine, and no"
+        " promise.\n",
+        "The clients keep their connections, and open them all at once. Where one process took nearly all of them, and"
+        f" the other one had less than {LEAST_SHARE:.0%} of the CPU time, the turn was taken again, up to {TRIES - 1}"
+        f" times, for every contender alike: {again(results)}.\n",
+        "![Requests a second, against FastAPI](results.svg)\n",
+        "## The goals\n",
+        table(["", "must", "aim", "measured", ""], goals(results)),
+    ]
+    for workload in WORKLOADS:
+        parts += [f"## {TITLES[workload]}\n", workload_table(rounds, workload)]
+    parts += ["## Start and memory\n", process_table(results)]
+    for clients in sorted(results.rounds.keys() - {CLIENTS}):
+        parts += [f"## With {clients} client{'s' * (clients > 1)}\n", clients_table(results.rounds[clients])]
+    if results.sizes:
+        parts += ["## With more rows\n", sizes_table(results.sizes)]
+    return "\n".join(parts)
+
+
+def goals(results: Results) -> Iterable[list[str]]:
+    rounds = results.rounds[CLIENTS]
+    get, post, mixed = ("GET", COMMENTS), ("POST", COMMENTS), ("90/10", COMMENTS)
+
+    def goal(what: str, must: float, aim: float, measured: Spread, at_most: bool = False) -> list[str]:
+        reaches = le if at_most else ge
+        word = (
+            "reached" if reaches(measured.median, aim) else "good" if reaches(measured.median, must) else "**missed**"
+        )
+        sign = "≤" if at_most else "≥"
+        return [what, f"{sign} {must}", f"{sign} {aim}", str(measured), word]
+
+    yield goal("GET page, against FastAPI + asyncpg", 1.2, 1.6, ratio(rounds, get, ("GET", FASTAPI)))
+    yield goal("GET page, against Starlette + orjson + asyncpg", 0.85, 1.1, ratio(rounds, get, ("GET", STARLETTE)))
+    yield goal("GET page, against the same worker with a constant", 0.33, 0.5, ratio(rounds, get, ("GET", CONSTANT)))
+    yield goal("304, against the page", 1.2, 1.5, ratio(rounds, ("304", COMMENTS), get))
+    yield goal("POST, against FastAPI + asyncpg", 0.65, 1.0, ratio(rounds, post, ("POST", FASTAPI)))
+    yield goal("POST, against pgbench's insert", 0.11, 0.17, ratio(rounds, post, ("POST", PGBENCH)))
+    yield goal("90/10, against FastAPI + asyncpg", 0.9, 1.4, ratio(rounds, mixed, ("90/10", FASTAPI)))
+    yield goal("GET, against Isso", 50, 70, ratio(rounds, get, ("GET", ISSO)))
+    yield goal("POST, against Isso", 7, 12, ratio(rounds, post, ("POST", ISSO)))
+    for workload in ("GET", "POST"):
+        if results.sizes:
+            measured = ratio(results.sizes, (workload, "1,000,000"), (workload, "1,000"))
+            yield goal(f"{workload} at 1,000,000 rows, against 1,000", 0.8, 0.95, measured)
+    for clients in (16, 64):
+        for workload in ("GET", "POST", "90/10"):
+            if clients in results.rounds:
+                measured = ratio(results.rounds[clients], (workload, COMMENTS), (workload, FASTAPI), "p99")
+                yield goal(f"p99 of {workload} at {clients} clients, against FastAPI's", 1.0, 0.5, measured, True)
+    memory = spread([results.memory[COMMENTS] / results.memory[FASTAPI]])
+    yield goal("memory of all processes, against FastAPI's", 1.2, 0.8, memory, True)
+
+
+def workload_table(rounds: list[Round], workload: str) -> str:
+    yardstick = FASTAPI if FASTAPI in rounds[0][workload] else COMMENTS
+    header = ["", f"rate, against {yardstick}", "requests/s", "p50, ms", "p99, ms", "CPU s for 1,000"]
+    rows = []
+    for name, metrics in rounds[0][workload].items():
+        middle = {metric: statistics.median(done[workload][name][metric] for done in rounds) for metric in metrics}
+        row = [name, str(ratio(rounds, (workload, name), (workload, yardstick))), f"{middle['rate']:,.0f}"]
+        rows.append(row + [f"{middle[metric]:.2f}" if metric in middle else "" for metric in ("p50", "p99", "cpu")])
+    rows.sort(key=lambda row: ORDER.index(row[0]))
+    return table(header, rows)
+
+
+def process_table(results: Results) -> str:
+    header = ["", "seconds from start to a page", "memory after the rounds, MB", "against FastAPI"]
+    return table(
+        header,
+        (
+            [
+                name,
+                f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})",
+                f"{results.memory[name] / 1e6:.0f}",
+                f"{results.memory[name] / results.memory[FASTAPI]:.2f}",
+            ]
+            for name, seconds in results.starts.items()
+        ),
+    )
+
+
+def clients_table(rounds: list[Round]) -> str:
+    header = ["against FastAPI", "rate", "p50", "p99"]
+    return table(
+        header,
+        (
+            [f"{workload}, {name}", *(str(ratio(rounds, (workload, name), (workload, FASTAPI), of)) for of in METRICS)]
+            for workload in ("GET", "POST", "90/10")
+            for name in ORDER
+            if name in rounds[0][workload] and name not in (FASTAPI, PGBENCH)
+        ),
+    )
+
+
+def sizes_table(rounds: list[Round]) -> str:
+    sizes = list(rounds[0]["GET"])
+    header = ["rate, against 1,000 rows", *(f"{size} rows" for size in sizes[1:])]
+    return table(
+        header,
+        (
+            [work, *(str(ratio(rounds, (work, size), (work, "1,000"))) for size in sizes[1:])]
+            for work in ("GET", "POST")
+        ),
+    )
+
+
+def table(header: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -1,0 +1,172 @@
+"""Measures the service beside its peers and its limits, in one run, and writes bench/RESULTS.md and bench/results.svg.
+
+Every contender answers the same calls from the same PostgreSQL and the same table, with two processes; the answers are
+compared before anything is timed. Rounds are interleaved: in each, every contender has its turn at every workload. What
+is reported is the median of the ratios within a round, with the least and the greatest. `make bench` and `make
+bench-full` run it.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2
+from contenders import (
+    BENCH,
+    COMMENTS,
+    FASTAPI,
+    FLASK,
+    ISSO,
+    READ,
+    STARLETTE,
+    TEXT,
+    THEIRS,
+    UNKEPT,
+    WRITTEN,
+    Contender,
+    compare,
+    fill_isso,
+    free_port,
+    ours,
+    peers,
+)
+from report import CLIENTS, Results, bars, markdown
+from turns import Round, in_turn, one_round, turn
+
+import embedded
+from db import CommentDatabase
+
+ROWS = 100_000
+SIZES = (1_000, 100_000, 1_000_000)  # rows
+ROUNDS = 5
+STARTS = 3  # of each contender
+
+
+@contextmanager
+def postgresql() -> Iterator[tuple[str, Path]]:
+    """A server of the run's own, as initdb configures it, with the service's schema: its URL, and a directory."""
+    home = Path(tempfile.mkdtemp(prefix="comments-bench-"))
+    try:
+        yield embedded.start(home / "postgres"), home
+    finally:
+        embedded.stop(home / "postgres")
+        shutil.rmtree(home)
+
+
+def sql(database_url: str, statement: str) -> None:
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(statement)
+
+
+def server_version(database_url: str) -> str:
+    with closing(psycopg2.connect(database_url)) as connection:
+        return str(connection.info.parameter_status("server_version"))
+
+
+def fill(database_url: str, rows: int) -> None:
+    """A thread of 100 comments, and the other rows in threads of as many."""
+    sql(
+        database_url,
+        "INSERT INTO comments (thread, name, comment)"
+        f" SELECT CASE WHEN n <= 100 THEN '{READ}' ELSE '/post/' || n / 100 END, 'Ada Lovelace', '{TEXT}'"
+        f" FROM generate_series(1, {rows}) n",
+    )
+    sql(database_url, "VACUUM ANALYZE comments")
+
+
+def forget(database_url: str) -> None:
+    """Delete what a round has written."""
+    sql(database_url, f"DELETE FROM comments WHERE thread = '{WRITTEN}'")
+    sql(database_url, "VACUUM ANALYZE comments")
+
+
+def start(contenders: list[Contender]) -> dict[str, list[float]]:
+    """Start them all; the seconds that each has taken, several times."""
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for number in range(STARTS):
+        for contender in contenders:
+            contender.stop()
+            seconds[contender.name].append(contender.start())
+            if contender.name == ISSO and number == 0:
+                fill_isso(contender)
+    return seconds
+
+
+def measure(database_url: str, contenders: list[Contender], clients: int) -> list[Round]:
+    done = []
+    for number in range(ROUNDS):
+        done.append(one_round(database_url, contenders, clients, number))
+        forget(database_url)
+    return done
+
+
+def measure_sizes(database_url: str) -> list[Round]:
+    """The service on databases of several sizes, in the place of contenders."""
+    urls = {f"{rows:,}": urlsplit(database_url)._replace(path=f"/rows_{rows}").geturl() for rows in SIZES}
+    sized = [ours(size, free_port(), url) for size, url in urls.items()]
+    for rows, url in zip(SIZES, urls.values(), strict=True):
+        sql(database_url, f"CREATE DATABASE rows_{rows}")
+        CommentDatabase(url).migrate()
+        fill(url, rows)
+    with running(sized):
+        done: list[Round] = []
+        for number in range(ROUNDS):
+            order = in_turn(sized, number)
+            done.append({work: {each.name: turn(each, work, CLIENTS) for each in order} for work in ("GET", "POST")})
+            for url in urls.values():
+                forget(url)
+    return done
+
+
+@contextmanager
+def running(contenders: list[Contender]) -> Iterator[dict[str, list[float]]]:
+    """Contenders that run, and the seconds that each has taken to start."""
+    with ExitStack() as stack:
+        for contender in contenders:
+            stack.callback(contender.stop)
+        yield start(contenders)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true", help="with 1 and 64 clients too, and with 1e3, 1e5 and 1e6 rows")
+    is_full = parser.parse_args().full
+    with postgresql() as (database_url, home):
+        fill(database_url, ROWS)
+        service = [ours(COMMENTS, free_port(), database_url), ours(UNKEPT, free_port(), database_url, PAGE_CACHE="off")]
+        service[0].start()
+        page_size = len(service[0].get())
+        contenders = [*service, *peers(database_url, home, page_size)]
+        with running(contenders) as starts:
+            compare(contenders)
+            rounds = {CLIENTS: measure(database_url, contenders, CLIENTS)}
+            memory = {contender.name: float(contender.memory()) for contender in contenders}
+            few = [contender for contender in contenders if contender.name in (COMMENTS, FASTAPI, STARLETTE, FLASK)]
+            for clients in (1, 64) if is_full else ():
+                rounds[clients] = measure(database_url, few, clients)
+        results = Results(
+            command="make bench-full" if is_full else "make bench",
+            postgresql=server_version(database_url),
+            rounds=rounds,
+            sizes=measure_sizes(database_url) if is_full else [],
+            starts=starts,
+            memory=memory,
+        )
+    (BENCH / "RESULTS.md").write_text(markdown(results))
+    subprocess.run(
+        [THEIRS / "python", BENCH / "plot.py", BENCH / "results.svg"],
+        input=json.dumps(bars(results)),
+        text=True,
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

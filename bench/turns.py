@@ -1,0 +1,100 @@
+"""What is measured: a turn of one contender at one workload, and rounds of turns."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+from contenders import BENCH, READ, TEXT, WRITTEN, Contender
+
+import embedded
+
+WORKLOADS = ("GET", "304", "POST", "90/10")
+SECONDS = 2  # of a turn
+TRIES = 10  # of a turn, at most
+LEAST_SHARE = 0.25  # of the second process in the CPU time
+
+PGBENCH = "pgbench"
+# The statements of db.py, with the values of the workloads.
+STATEMENTS = {
+    "GET": "SELECT id, name, comment, thread, created_at FROM comments"
+    f" WHERE (thread, id) > ('{READ}', 0) AND (thread, id) <= ('{READ}', 9223372036854775807)"
+    " ORDER BY thread, id LIMIT 101;",
+    "POST": "INSERT INTO comments (thread, name, comment, idempotency_key)"
+    f" VALUES ('{WRITTEN}', 'Ada Lovelace', '{TEXT}', NULL)"
+    " ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING id, name, comment, thread, created_at;",
+}
+
+Metrics = dict[str, float]
+# By workload and contender.
+Round = dict[str, dict[str, Metrics]]
+
+
+def turn(contender: Contender, workload: str, clients: int) -> Metrics:
+    """`rate` in requests a second, `p50` and `p99` in milliseconds, `cpu` in seconds for 1,000 requests.
+
+    The clients open their connections all at once, and now and then one process takes nearly all of them, while the
+    other one has no core to run on: such a turn measures one process, and is taken again, for every contender alike.
+    """
+    for tries in range(1, TRIES + 1):
+        metrics, share = one_turn(contender, workload, clients)
+        metrics["tries"] = tries
+        if share >= LEAST_SHARE or clients == 1:
+            break
+    return metrics
+
+
+def one_turn(contender: Contender, workload: str, clients: int) -> tuple[Metrics, float]:
+    """What it has measured, and which part of the CPU time the second process has used."""
+    body = json.dumps(contender.body)
+    arguments = {
+        "GET": ["GET", contender.page, ""],
+        "304": ["GET", contender.page, "", contender.tag() if workload == "304" else ""],
+        "POST": ["POST", contender.post, body],
+        "90/10": ["MIX", contender.page, body, contender.post],
+    }[workload]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{SECONDS}s", "--timeout=30s", f"-s{BENCH}/request.lua"]
+    before = contender.cpu_seconds()
+    done = subprocess.run([*command, contender.url(), "--", *arguments], capture_output=True, text=True, check=True)
+    cpu = sorted(seconds - before.get(pid, 0) for pid, seconds in contender.cpu_seconds().items())
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["errors"] == 0, (contender.name, workload, said)
+    metrics = {
+        "rate": said["requests"] / said["seconds"],
+        "p50": said["p50"] / 1000,
+        "p99": said["p99"] / 1000,
+        "cpu": sum(cpu) / said["requests"] * 1000,
+    }
+    return metrics, cpu[-2] / sum(cpu)
+
+
+def pgbench(database_url: str, statement: str, clients: int) -> Metrics:
+    """The `rate` of the statement by itself."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        script.write(statement)
+        script.flush()
+        command = ["pgbench", "-n", f"-c{clients}", f"-T{SECONDS}", f"-f{script.name}", database_url]
+        program = embedded.POSTGRES_BIN_PATH / "pgbench"  # type: ignore[attr-defined]
+        done = subprocess.run(command, executable=program, capture_output=True, text=True, check=True)
+    [rate] = re.findall(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+    return {"rate": float(rate)}
+
+
+def in_turn(contenders: list[Contender], number: int) -> list[Contender]:
+    """The contenders as they come in the round of this number: another one begins each."""
+    begin = number % len(contenders)
+    return contenders[begin:] + contenders[:begin]
+
+
+def one_round(database_url: str, contenders: list[Contender], clients: int, number: int) -> Round:
+    """A turn of each contender at each of its workloads."""
+    print(f"{clients} clients, round {number + 1}", file=sys.stderr)
+    done: Round = {workload: {} for workload in WORKLOADS}
+    for workload in WORKLOADS:
+        for contender in in_turn(contenders, number):
+            if workload in contender.workloads:
+                done[workload][contender.name] = turn(contender, workload, clients)
+        if workload in STATEMENTS:
+            done[workload][PGBENCH] = pgbench(database_url, STATEMENTS[workload], clients)
+    return done
