@@ -1,4 +1,4 @@
-"""The HTTP API: routes, errors and the log of requests, around Comment and CommentDatabase.
+"""The HTTP API: its routes, and what an error is answered.
 
 `flask run`, gunicorn and the tests all start from create_app().
 """

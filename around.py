@@ -14,6 +14,8 @@ log = logging.getLogger("comments")
 
 def begin(environ: dict[str, Any]) -> None:
     """Note the time, and the id: the client's own, or a new one."""
+    # Nothing here upgrades, so it is ignored (RFC 9110, section 7.8): Werkzeug would look for a route of a WebSocket.
+    environ.pop("HTTP_UPGRADE", None)
     environ["comments.started"] = time.perf_counter()
     given = environ.get("HTTP_X_REQUEST_ID", "")
     environ["comments.request_id"] = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else secrets.token_hex(16)

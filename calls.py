@@ -53,7 +53,7 @@ def list_comments(database: CommentDatabase, environ: Environ) -> Answer:
             }
             given = {name: value for name, value in following.items() if value is not None}
             body["next"] = f"/comments?{urlencode(given, safe='/')}"
-        return page(body)
+        return make_page(body)
 
     return conditional(environ, database.get_page(limit + 1, after, thread, render))
 
@@ -70,7 +70,7 @@ def get_comment(database: CommentDatabase, environ: Environ, comment_id: str) ->
     comment = database.get_comment(int(comment_id)) if is_id(comment_id) else None
     if comment is None:
         raise NotFound("There is no comment with this id.")
-    return conditional(environ, page(comment.to_dict()))
+    return conditional(environ, make_page(comment.to_dict()))
 
 
 # What a request brings
@@ -132,13 +132,11 @@ def to_json(body: dict[str, object]) -> bytes:
     return (json.dumps(body, ensure_ascii=False) + "\n").encode()
 
 
-def page(body: dict[str, object]) -> Page:
+def make_page(body: dict[str, object]) -> Page:
     """This content as it is sent, with its entity tag: the same content has the same, everywhere."""
     content = to_json(body)
-    headers = [("ETag", f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'), ("Cache-Control", "no-cache")]
-    if "next" in body:
-        headers.append(("Link", f'<{body["next"]}>; rel="next"'))
-    return Page(content, headers)
+    next_path = body.get("next")
+    return Page(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"', str(next_path) if next_path else None)
 
 
 def conditional(environ: Environ, page: Page) -> Answer:
@@ -146,7 +144,11 @@ def conditional(environ: Environ, page: Page) -> Answer:
 
     No other condition is looked at, and no range: they are not in the contract.
     """
+    headers = [("ETag", page.etag), ("Cache-Control", "no-cache")]
     given: str | None = environ.get("HTTP_IF_NONE_MATCH")
     if given is not None and (given == page.etag or parse_etags(given).contains_weak(page.etag.strip('"'))):
-        return Answer(304, page.headers[:2], b"")
-    return Answer(200, [("Content-Type", "application/json"), *page.headers], page.content)
+        return Answer(304, headers, b"")
+    headers.append(("Content-Type", "application/json"))
+    if page.next_path:
+        headers.append(("Link", f'<{page.next_path}>; rel="next"'))
+    return Answer(200, headers, page.content)

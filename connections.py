@@ -96,7 +96,7 @@ class Connections:
         DatabaseUnavailable, within CALL_TIMEOUT.
         """
         try:
-            with _deadline_in(CALL_TIMEOUT), self._connection().cursor() as cursor:
+            with deadline_in(CALL_TIMEOUT), self._connection().cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; {statement}", parameters)
                 return cursor.fetchall()
         except psycopg2.Error as error:
@@ -110,7 +110,7 @@ class Connections:
     def connect(self) -> Connection:
         """A new connection in autocommit, whose statements have no deadline. Raises DatabaseUnavailable."""
         try:
-            with _deadline_in(CALL_TIMEOUT):
+            with deadline_in(CALL_TIMEOUT):
                 return self._connect()
         except psycopg2.Error as error:
             if explanation := explain(error):
@@ -118,7 +118,7 @@ class Connections:
             raise
 
     def memory(self) -> dict[Any, Any]:
-        """What the calling thread keeps with its connection: empty for a new one."""
+        """What the calling thread keeps with its connection: empty for a new one, and lost where there is none."""
         memory: dict[Any, Any] = getattr(self._local, "memory", {})
         return memory
 
@@ -147,7 +147,7 @@ class Connections:
         errors: dict[str, psycopg2.OperationalError] = {}
         for number, (name, dsn) in enumerate(hosts):
             try:
-                with _deadline_in(_time_left() / (len(hosts) - number)):
+                with deadline_in(_time_left() / (len(hosts) - number)):
                     connection = psycopg2.connect(dsn, client_encoding="UTF8")
                 connection.autocommit = True
                 return connection
@@ -251,8 +251,10 @@ def _time_left() -> float:
 
 
 @contextmanager
-def _deadline_in(seconds: float) -> Iterator[None]:
-    outer, _deadline.at = _deadline.at, time.monotonic() + seconds
+def deadline_in(seconds: float) -> Iterator[None]:
+    """Around what may wait for PostgreSQL for so long altogether, or for less if that is in something with less."""
+    outer = _deadline.at
+    _deadline.at = min(outer, time.monotonic() + seconds)
     try:
         yield
     finally:

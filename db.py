@@ -9,7 +9,7 @@ from psycopg2 import Error
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from comment import Comment
-from connections import Connections, Gate, OutOfTime, SchemaNotCurrent, explain
+from connections import CALL_TIMEOUT, Connections, Gate, OutOfTime, SchemaNotCurrent, deadline_in, explain
 from pages import SNAPSHOT, Page, fresh_page
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -48,7 +48,7 @@ class CommentDatabase:
     """The comments in one PostgreSQL database.
 
     Each method is one statement, but where it says otherwise, and what it returns is committed. Every method that asks
-    the database raises connections.DatabaseUnavailable.
+    the database raises connections.DatabaseUnavailable; its statements have the time of one call together.
     """
 
     def __init__(self, database_url: str, keeps_pages: bool = True) -> None:
@@ -57,11 +57,12 @@ class CommentDatabase:
         self._connections = Connections(database_url)
         self._reading, self._writing = Gate(), Gate()
 
+    @deadline_in(CALL_TIMEOUT)
     def create_comment(self, comment: Comment, idempotency_key: str | None = None) -> Comment:
         """Store a comment; returns it with its id and time.
 
-        With a key (1 to 255 characters) it is stored once in its thread, however many store it at once, and each gets
-        the one that is stored. Raises KeyReused if that has another content.
+        With a key (1 to 255 characters), for which it may ask again, it is stored once in its thread, however many
+        store it at once, and each gets the one that is stored. Raises KeyReused if that has another content.
         """
         rows = self._write(
             "INSERT INTO comments (thread, name, comment, idempotency_key) VALUES (%s, %s, %s, %s)"
@@ -89,21 +90,26 @@ class CommentDatabase:
         """At most `limit` comments behind the id `after` (0 to 2^63-1), by ascending id: of all threads, or of one."""
         return list(map(Comment._make, self._read(*_page(limit, after, thread))))
 
+    @deadline_in(CALL_TIMEOUT)
     def get_page(self, limit: int, after: int, thread: str | None, render: Callable[[list[Comment]], Page]) -> Page:
-        """What `render` makes of these comments, or has made of the same comments before (see pages.py)."""
+        """What `render` makes of these comments, or has made of the same comments before: one statement, or two.
+
+        See pages.py. It must make the same of the same limit, id, thread and comments, always.
+        """
         if not self._keeps_pages:
             return render(self.get_comments(limit, after, thread))
-        return fresh_page(
-            self._connections,
-            self._read,
-            *_page(limit, after, thread, f"({SNAPSHOT}), {COLUMNS}"),
-            lambda rows: render(list(map(Comment._make, rows))),
-        )
+        statement, parameters = _page(limit, after, thread, f"({SNAPSHOT}), {COLUMNS}")
+
+        def render_rows(rows: list[tuple[Any, ...]]) -> Page:
+            return render(list(map(Comment._make, rows)))
+
+        return fresh_page(self._connections, self._read, statement, parameters, render_rows)
 
     def delete_comment(self, comment_id: int) -> bool:
         """Delete a comment for good; False if there was none with this id."""
         return bool(self._write("DELETE FROM comments WHERE id = %s RETURNING id", (comment_id,)))
 
+    @deadline_in(CALL_TIMEOUT)
     def check_ready(self) -> None:
         """Return if comments can be read, and every migration of this release is applied: two statements.
 

@@ -9,10 +9,12 @@ import pytest
 from conftest import sql
 from psycopg2.extensions import make_dsn
 
+import db
 import pages
 from app import create_app
 from comment import Comment
 from config import Config
+from connections import DatabaseUnavailable
 from db import CommentDatabase
 from pages import Page
 
@@ -34,7 +36,7 @@ class Counts:
 
     def render(self, comments: list[Comment]) -> Page:
         self.renders += 1
-        return Page(",".join(comment.comment for comment in comments).encode(), [])
+        return Page(",".join(comment.comment for comment in comments).encode(), "", None)
 
 
 @pytest.fixture
@@ -53,11 +55,11 @@ def store(database: CommentDatabase, *texts: str, thread: str = "") -> None:
         database.create_comment(Comment(None, "Ada", text, thread))
 
 
-def until_kept(database: CommentDatabase, counts: Counts) -> str:
+def until_kept(database: CommentDatabase, counts: Counts, thread: str | None = None) -> str:
     """Ask for the page until it was not read again: a neighbour's write may come in between."""
     for _ in range(100):
         before = counts.reads
-        found = page(database, counts)
+        found = page(database, counts, thread=thread)
         if counts.reads == before:
             return found
     raise AssertionError("the page was never kept")
@@ -176,10 +178,32 @@ def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatab
         page(database, counts, thread=str(n))
     assert len(database._connections.memory()) == pages.KEPT_PAGES
     database.close()
-    store(database, *["x" * 10_000] * 11)
+    store(database, *["x" * 10_000] * 6)
     database.get_page(20, 0, "", counts.render)
     page(database, counts, thread="nobody's")
     assert database._connections.memory() == {}
+
+
+def test_the_page_that_is_asked_for_is_the_last_to_go(database: CommentDatabase, counts: Counts) -> None:
+    for n in range(pages.KEPT_PAGES + 1):
+        store(database, "one", thread=str(n))
+    for n in range(pages.KEPT_PAGES):
+        page(database, counts, thread=str(n))
+    until_kept(database, counts, thread="0")
+    page(database, counts, thread=str(pages.KEPT_PAGES))
+    threads = {key[1] for key in database._connections.memory()}
+    assert threads == {str(n) for n in range(pages.KEPT_PAGES + 1)} - {"1"}
+
+
+def test_both_statements_have_the_time_of_one_call(
+    database: CommentDatabase, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(database, "one")
+    for module in (pages, db):
+        monkeypatch.setattr(module, "SNAPSHOT", "SELECT concat(pg_sleep(1.2), clock_timestamp())")
+    page(database, counts)
+    with pytest.raises(DatabaseUnavailable):
+        page(database, counts)
 
 
 def test_it_can_be_turned_off(database_url: str) -> None:
