@@ -13,7 +13,7 @@ function init(args)
       return turn % 10 == 0 and post or get
     end
   else
-    local headers = method == "POST" and json or {["If-None-Match"] = other}
+    local headers = method == "POST" and json or {["If-None-Match"] = other}  -- none where there is no other
     local always = wrk.format(method, path, headers, method == "POST" and body or nil)
     request = function() return always end
   end

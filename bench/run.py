@@ -1,15 +1,17 @@
 """Measures the service beside its peers and its limits, in one run, and writes bench/RESULTS.md and bench/results.svg.
 
-Every contender answers the same calls from the same PostgreSQL and the same table, with two processes; the answers are
-compared before anything is timed. Rounds are interleaved: in each, every contender has its turn at every workload. What
-is reported is the median of the ratios within a round, with the least and the greatest. `make bench` and `make
-bench-full` run it.
+Every contender answers the same calls with two processes, from the same PostgreSQL and the same table (Isso from a
+SQLite of its own); the answers are compared before anything is timed. Rounds are interleaved: in each, all have their
+turns at every workload. What is reported is the median of the ratios within a round, with the least and the greatest.
+`make bench` and `make bench-full` run it.
 """
 
 import argparse
 import json
+import random
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -36,8 +38,8 @@ from contenders import (
     ours,
     peers,
 )
-from report import CLIENTS, Results, bars, markdown
-from turns import Round, in_turn, one_round, turn
+from report import Results, bars, markdown
+from turns import CLIENTS, Round, one_round, turn
 
 import embedded
 from db import CommentDatabase
@@ -102,15 +104,28 @@ def start(contenders: list[Contender]) -> dict[str, list[float]]:
 def measure(database_url: str, contenders: list[Contender], clients: int) -> list[Round]:
     done = []
     for number in range(ROUNDS):
-        done.append(one_round(database_url, contenders, clients, number))
+        print(f"{clients} clients, round {number + 1} of {ROUNDS}", file=sys.stderr)
+        done.append(one_round(database_url, contenders, clients))
         forget(database_url)
     return done
 
 
+def measure_memory(contenders: list[Contender]) -> dict[str, float]:
+    """The bytes of each, with nobody else who runs, after a turn at each of its workloads."""
+    found = {}
+    for contender in contenders:
+        contender.start()
+        for workload in contender.workloads:
+            turn(contender, workload, CLIENTS)
+        found[contender.name] = float(contender.memory())
+        contender.stop()
+    return found
+
+
 def measure_sizes(database_url: str) -> list[Round]:
-    """The service on databases of several sizes, in the place of contenders."""
+    """The service on databases of several sizes, in the place of contenders, and reading each page."""
     urls = {f"{rows:,}": urlsplit(database_url)._replace(path=f"/rows_{rows}").geturl() for rows in SIZES}
-    sized = [ours(size, free_port(), url) for size, url in urls.items()]
+    sized = [ours(size, free_port(), url, PAGE_CACHE="off") for size, url in urls.items()]
     for rows, url in zip(SIZES, urls.values(), strict=True):
         sql(database_url, f"CREATE DATABASE rows_{rows}")
         CommentDatabase(url).migrate()
@@ -118,8 +133,10 @@ def measure_sizes(database_url: str) -> list[Round]:
     with running(sized):
         done: list[Round] = []
         for number in range(ROUNDS):
-            order = in_turn(sized, number)
-            done.append({work: {each.name: turn(each, work, CLIENTS) for each in order} for work in ("GET", "POST")})
+            print(f"{', '.join(urls)} rows, round {number + 1} of {ROUNDS}", file=sys.stderr)
+            order = random.sample(sized, len(sized))
+            turns = {work: {each.name: turn(each, work, CLIENTS) for each in order} for work in ("GET", "POST")}
+            done.append({work: {size: turns[work][size] for size in urls} for work in turns})
             for url in urls.values():
                 forget(url)
     return done
@@ -141,16 +158,16 @@ def main() -> None:
     with postgresql() as (database_url, home):
         fill(database_url, ROWS)
         service = [ours(COMMENTS, free_port(), database_url), ours(UNKEPT, free_port(), database_url, PAGE_CACHE="off")]
-        service[0].start()
-        page_size = len(service[0].get())
+        with running(service[:1]):
+            page_size = len(service[0].get())
         contenders = [*service, *peers(database_url, home, page_size)]
         with running(contenders) as starts:
             compare(contenders)
             rounds = {CLIENTS: measure(database_url, contenders, CLIENTS)}
-            memory = {contender.name: float(contender.memory()) for contender in contenders}
-            few = [contender for contender in contenders if contender.name in (COMMENTS, FASTAPI, STARLETTE, FLASK)]
+            few = [each for each in contenders if each.name in (COMMENTS, UNKEPT, FASTAPI, STARLETTE, FLASK)]
             for clients in (1, 64) if is_full else ():
                 rounds[clients] = measure(database_url, few, clients)
+        memory = measure_memory(contenders)
         results = Results(
             command="make bench-full" if is_full else "make bench",
             postgresql=server_version(database_url),

@@ -1,29 +1,31 @@
 """What is measured: a turn of one contender at one workload, and rounds of turns."""
 
 import json
+import random
 import re
 import subprocess
-import sys
 import tempfile
 
 from contenders import BENCH, READ, TEXT, WRITTEN, Contender
 
 import embedded
+from db import COLUMNS
 
+CLIENTS = 16  # of the goals
 WORKLOADS = ("GET", "304", "POST", "90/10")
 SECONDS = 2  # of a turn
 TRIES = 10  # of a turn, at most
 LEAST_SHARE = 0.25  # of the second process in the CPU time
 
 PGBENCH = "pgbench"
-# The statements of db.py, with the values of the workloads.
+# The statements of db.py, with the values of the workloads, and without the timeout.
 STATEMENTS = {
-    "GET": "SELECT id, name, comment, thread, created_at FROM comments"
+    "GET": f"SELECT {COLUMNS} FROM comments"
     f" WHERE (thread, id) > ('{READ}', 0) AND (thread, id) <= ('{READ}', 9223372036854775807)"
     " ORDER BY thread, id LIMIT 101;",
     "POST": "INSERT INTO comments (thread, name, comment, idempotency_key)"
     f" VALUES ('{WRITTEN}', 'Ada Lovelace', '{TEXT}', NULL)"
-    " ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING id, name, comment, thread, created_at;",
+    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS};",
 }
 
 Metrics = dict[str, float]
@@ -50,7 +52,7 @@ def one_turn(contender: Contender, workload: str, clients: int) -> tuple[Metrics
     body = json.dumps(contender.body)
     arguments = {
         "GET": ["GET", contender.page, ""],
-        "304": ["GET", contender.page, "", contender.tag() if workload == "304" else ""],
+        "304": ["GET", contender.page, "", *([contender.tag()] if workload == "304" else [])],
         "POST": ["POST", contender.post, body],
         "90/10": ["MIX", contender.page, body, contender.post],
     }[workload]
@@ -81,20 +83,13 @@ def pgbench(database_url: str, statement: str, clients: int) -> Metrics:
     return {"rate": float(rate)}
 
 
-def in_turn(contenders: list[Contender], number: int) -> list[Contender]:
-    """The contenders as they come in the round of this number: another one begins each."""
-    begin = number % len(contenders)
-    return contenders[begin:] + contenders[:begin]
-
-
-def one_round(database_url: str, contenders: list[Contender], clients: int, number: int) -> Round:
-    """A turn of each contender at each of its workloads."""
-    print(f"{clients} clients, round {number + 1}", file=sys.stderr)
+def one_round(database_url: str, contenders: list[Contender], clients: int) -> Round:
+    """A turn of each contender at each of its workloads, in an order that nobody has chosen."""
     done: Round = {workload: {} for workload in WORKLOADS}
     for workload in WORKLOADS:
-        for contender in in_turn(contenders, number):
+        for contender in random.sample(contenders, len(contenders)):
             if workload in contender.workloads:
                 done[workload][contender.name] = turn(contender, workload, clients)
-        if workload in STATEMENTS:
+        if workload in STATEMENTS and clients == CLIENTS:
             done[workload][PGBENCH] = pgbench(database_url, STATEMENTS[workload], clients)
     return done

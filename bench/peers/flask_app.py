@@ -1,4 +1,4 @@
-"""The tutorial's way, plain Flask on psycopg2 and its pool, mended so that it commits."""
+"""The tutorial's way, plain Flask on psycopg2 and its pool, mended so that it commits: a BEGIN and a COMMIT each."""
 
 import os
 from collections.abc import Iterator, Sequence
