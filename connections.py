@@ -252,7 +252,7 @@ def _time_left() -> float:
 
 @contextmanager
 def deadline_in(seconds: float) -> Iterator[None]:
-    """Around what may wait for PostgreSQL for so long altogether, or for less if that is in something with less."""
+    """Bound the time for which the calling thread waits for PostgreSQL in this, altogether; an earlier bound stays."""
     outer = _deadline.at
     _deadline.at = min(outer, time.monotonic() + seconds)
     try:

@@ -13,7 +13,8 @@ for axes, workload, title in ((get, "GET", "GET a page of 100 comments"), (post,
     colors = ["#1f6feb" if name.startswith("comments") else "#9aa4b2" for name in names]
     drawn = axes.barh(names, [bars[name][workload] for name in names], color=colors)
     axes.bar_label(drawn, fmt="%.2f", padding=3)
-    axes.set_title(f"{title}: requests/s, FastAPI + asyncpg = 1")
+    axes.set_title(title)
+    axes.set_xlabel("requests a second, FastAPI + asyncpg = 1")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)
 figure.savefig(sys.argv[1], metadata={"Date": None})

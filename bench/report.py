@@ -61,8 +61,8 @@ def bars(results: Results) -> dict[str, dict[str, float]]:
     rounds = results.rounds[CLIENTS]
     return {
         name: {workload: ratio(rounds, (workload, name), (workload, FASTAPI)).median for workload in ("GET", "POST")}
-        for name in rounds[0]["POST"]
-        if name != PGBENCH
+        for name in ORDER
+        if name in rounds[0]["POST"] and name != PGBENCH
     }
 
 
