@@ -124,11 +124,11 @@ def test_through_the_proxy_a_crowd_costs_others_nothing(image: str) -> None:
 
 
 def test_without_the_proxy_as_many_slow_clients_as_threads_shut_the_others_out() -> None:
-    """What docs/reliability.md says: it wants a proxy."""
-    with cluster() as postgresql, serving(DATABASE_URL=postgresql.url, WEB_CONCURRENCY=2, WEB_THREADS=4) as server:
+    """What docs/reliability.md says: it wants a proxy. In one process: of two, one may happen to take all of them."""
+    with cluster() as postgresql, serving(DATABASE_URL=postgresql.url, WEB_CONCURRENCY=1, WEB_THREADS=4) as server:
         port = urlsplit(server.url).port or 0
-        with crowd(port, 0, 4):
+        with crowd(port, 0, 2):
             assert server.http.get("/comments", timeout=5).status_code == 200
-        with crowd(port, 0, 40), pytest.raises(httpx.ReadTimeout):
+        with crowd(port, 0, 4), pytest.raises(httpx.ReadTimeout):
             httpx.get(f"{server.url}/comments", timeout=5)
         wait_for(lambda: server.http.get("/comments").status_code == 200, "the others to be served")
