@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,18 @@ class Server:
 
     def post(self, name: str, comment: str, **fields: str) -> httpx.Response:
         return self.http.post("/comments", json={"name": name, "comment": comment, **fields})
+
+    def exchange(self, sent: bytes) -> bytes:
+        """Send bytes; returns what comes back until the connection is closed: perhaps before they were all read."""
+        answer = b""
+        address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=PATIENCE) as connection, suppress(ConnectionError):
+            connection.sendall(sent)
+            with suppress(OSError):  # not connected any more
+                connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65536):
+                answer += piece
+        return answer
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal, and return the exit status."""

@@ -6,14 +6,13 @@ stands as cases of their own in test_errors.py and test_server.py.
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from processes import PATIENCE, Server, serving
+from processes import Server, serving
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
@@ -103,20 +102,6 @@ def server(migrated_database: str) -> Iterator[Server]:
         yield running
 
 
-def exchange(server: Server, sent: bytes) -> bytes:
-    """Send bytes and end the sending; returns what comes back until the server closes the connection."""
-    received = b""
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=PATIENCE) as connection:
-        try:
-            connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
-            while chunk := connection.recv(65536):
-                received += chunk
-        except ConnectionError:
-            pass  # closed on us, as malformed HTTP may be
-    return received
-
-
 request_lines = st.builds(
     "{} {}?{} HTTP/{}".format,
     st.sampled_from(METHODS) | latin_1,
@@ -140,7 +125,7 @@ raw_requests = st.binary(max_size=300) | st.builds(
 @example(b"GET /comments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: unknown\r\n\r\n")
 @example(b"GET /comments HTTP/1.1\r\nSCRIPT_NAME: /x\r\nPATH_INFO: y\r\n\r\n")
 def test_any_bytes_over_a_socket(server: Server, sent: bytes) -> None:
-    received = exchange(server, sent)
+    received = server.exchange(sent)
     assert not received or received.startswith(b"HTTP/1.")
     # 501 is gunicorn's own word for a transfer coding that it does not know (RFC 9112, section 6.1).
     assert not re.search(rb"^HTTP/1\.[01] 5(?!01)", received, re.MULTILINE)

@@ -182,14 +182,6 @@ def test_nothing_is_imported_or_connected_that_production_has_not() -> None:
     assert run([PYTHON, "-c", script], DATABASE_URL="postgresql://127.0.0.1:1/x").returncode == 0
 
 
-def ask(port: int, request: bytes) -> bytes:
-    """What the server answers to these bytes, until it closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
 CLOSE = b"Host: x\r\nConnection: close\r\n"
 POST = b"POST /comments HTTP/1.1\r\nContent-Type: application/json\r\n" + CLOSE
 
@@ -217,7 +209,7 @@ ODD_REQUESTS = {
 def test_odd_requests_by_hand(database_url: str) -> None:
     with serving(DATABASE_URL=database_url) as server:
         for name, (request, status) in ODD_REQUESTS.items():
-            answer = ask(int(server.url.rpartition(":")[2]), request)
+            answer = server.exchange(request)
             assert answer.startswith(b"HTTP/1.1 %d " % status), name
             assert b"Content-Type: application/json\r\n" in answer, name
             assert server.http.get("/healthz").status_code == 200, name
