@@ -20,9 +20,8 @@ LABEL org.opencontainers.image.title="Comments" \
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin comments
 COPY --from=packages /venv /venv
 WORKDIR /app
-# Of these, the ones that .dockerignore lets in: the files that run.
-COPY *.py openapi.yaml ./
-COPY migrations migrations
+# What .dockerignore lets in.
+COPY . .
 
 # A container is reached from outside; its log is read by machines; nothing is written to its disk.
 ENV PATH="/venv/bin:$PATH" HOST=0.0.0.0 LOG_FORMAT=json PYTHONDONTWRITEBYTECODE=1

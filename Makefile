@@ -28,7 +28,7 @@ faults: .venv/ready ## Fail PostgreSQL, processes and clients under load, and wr
 	@FAULTS_DOCUMENT=docs/reliability.md $(BIN)/pytest --numprocesses 0 -m '' tests/faults
 
 fuzz: .venv/ready ## Attack the service with requests that nobody has thought of, for ten minutes; FUZZ_SECONDS=… for another time
-	@$(BIN)/pytest --numprocesses 0 tests/fuzz.py
+	@$(BIN)/pytest --numprocesses 0 tests/server/fuzz.py
 
 bench: .venv/ready bench/.venv/ready ## Measure the service beside its peers, and write bench/RESULTS.md; needs wrk
 	@PYTHONPATH=. $(BIN)/python bench/run.py

@@ -42,8 +42,14 @@ class Comment(NamedTuple):
         )
 
     def to_dict(self) -> dict[str, object]:
-        """The comment as the API shows it."""
-        return self._asdict()
+        """The comment as the API shows it: these fields and no others."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "comment": self.comment,
+            "thread": self.thread,
+            "created_at": self.created_at,
+        }
 
 
 def clean_thread(value: object) -> str:

@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 
 ENV_FILE = Path(__file__).with_name(".env")
 
-# Enough to use the cores of a usual machine; 8 x 4 threads still leave most of PostgreSQL's 100 connections to others.
+# Enough to use the cores of a usual machine; 8 x 4 connections leave most of PostgreSQL's 100 connections to others.
 DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
 
 
@@ -35,7 +35,7 @@ class Config:
     port: int = 5000
     host: str = "127.0.0.1"
     web_concurrency: int = DEFAULT_WORKERS
-    web_threads: int = 4
+    database_connections: int = 4
     allowed_origins: tuple[str, ...] = ()
     page_cache: str = "on"
     log_level: str = "info"
@@ -55,7 +55,9 @@ class Config:
             port=_number(environ, "PORT", default=cls.port, low=1, high=65535),
             host=_address(environ, "HOST", default=cls.host),
             web_concurrency=_number(environ, "WEB_CONCURRENCY", default=cls.web_concurrency, low=1, high=1000),
-            web_threads=_number(environ, "WEB_THREADS", default=cls.web_threads, low=1, high=1000),
+            database_connections=_number(
+                environ, "DATABASE_CONNECTIONS", default=cls.database_connections, low=1, high=1000
+            ),
             allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
             page_cache=_choice(environ, "PAGE_CACHE", ("on", "off"), default=cls.page_cache),
             log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),

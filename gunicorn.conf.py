@@ -3,16 +3,24 @@
 A global with the name of a setting is that setting: hence `settings`, since `config` is one.
 """
 
-import errno
-import signal
-import socket
-from pathlib import Path
-from typing import Any
+from gevent import monkey
 
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+# Before anything else is imported, since the application is made before the workers (preload_app below).
+monkey.patch_all()
 
-from config import Config, ConfigError
-from logs import logging_config
+import errno  # noqa: E402
+import gc  # noqa: E402
+import resource  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # noqa: E402
+from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]  # noqa: E402
+
+from config import Config, ConfigError  # noqa: E402
+from logs import logging_config  # noqa: E402
 
 settings = Config.from_environment()
 
@@ -22,16 +30,42 @@ wsgi_app = "app:create_app()"
 # An IPv6 address stands in brackets.
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 
-# Processes use the cores; threads wait for the database and for slow clients without one.
+# Processes use the cores. In each, greenlets wait for the database and for clients: one that is slow, or says nothing,
+# holds a socket and a few kB, and nobody waits behind it.
 workers = settings.web_concurrency
-worker_class = "gthread"
-threads = settings.web_threads
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """gunicorn's gevent worker, with a bound on the time for which a client may stop in the middle of a request."""
+
+    def handle_request(self, listener_name: object, req: Any, sock: socket.socket, addr: object) -> bool | None:
+        sock.settimeout(CLIENT_TIMEOUT)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)  # type: ignore[no-any-return]
+        except TimeoutError as error:
+            self.log.debug("A client stopped reading its answer: %s", error)
+            raise StopIteration from None  # gunicorn's way to say: close the connection
+
+
+worker_class = Worker
+
+# Seconds. A connection is closed when no whole head of a request has come for that long, be it the first or the next.
+keepalive = 2
+# And when nothing of a body has come for that long, or an answer could not be sent in it.
+CLIENT_TIMEOUT = 30
+
+# Connections of a process: as many as it may have files, less some for PostgreSQL and the log.
+worker_connections = 10_000
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+files = worker_connections + 100 if most == resource.RLIM_INFINITY else min(most, worker_connections + 100)
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+worker_connections = files - 100
 
 # Longer than any request takes. A worker that misses the signal, because it is just starting, is ended after that.
 graceful_timeout = 10  # seconds
 
 # The application is made once, before the workers: what is wrong with it stops the start, in one line. Nothing exists
-# yet that they must not share: each thread opens its connection to the database with its first request.
+# yet that they must not share: each process opens its connections to the database with its first requests.
 preload_app = True
 
 # A thread of 512 characters outside ASCII makes a query of 6,144 bytes; the default is 4,094.
@@ -76,6 +110,11 @@ def on_starting(server: Any) -> None:
         except OSError as error:
             reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
             raise ConfigError(f"PORT {settings.port} on HOST {settings.host} can't be listened on: {reason}.") from None
+
+
+def when_ready(server: Any) -> None:
+    """Let the workers share the memory of what was made before them: their garbage collectors leave it alone."""
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -120,7 +120,7 @@ def free_port() -> int:
 
 def ours(name: str, port: int, database_url: str, **variables: str) -> Contender:
     """The service as it ships, whatever stands in .env."""
-    shipped = {"WEB_THREADS": "4", "PAGE_CACHE": "on", "LOG_LEVEL": "info", "LOG_FORMAT": "text", "HOST": "127.0.0.1"}
+    shipped = {"PAGE_CACHE": "on", "LOG_LEVEL": "info", "LOG_FORMAT": "text", "HOST": "127.0.0.1"}
     own = {"DATABASE_URL": database_url, "PORT": str(port), "WEB_CONCURRENCY": str(PROCESSES)}
     environment = shipped | own | variables
     return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), ROOT)

@@ -41,8 +41,8 @@ from contenders import (
 from report import Results, bars, markdown
 from turns import CLIENTS, Round, one_round, turn
 
-import embedded
-from db import CommentDatabase
+from postgres import embedded
+from postgres.migrations import migrate
 
 ROWS = 100_000
 SIZES = (1_000, 100_000, 1_000_000)  # rows
@@ -128,7 +128,7 @@ def measure_sizes(database_url: str) -> list[Round]:
     sized = [ours(size, free_port(), url, PAGE_CACHE="off") for size, url in urls.items()]
     for rows, url in zip(SIZES, urls.values(), strict=True):
         sql(database_url, f"CREATE DATABASE rows_{rows}")
-        CommentDatabase(url).migrate()
+        migrate(url)
         fill(url, rows)
     with running(sized):
         done: list[Round] = []

@@ -6,34 +6,21 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg2
 import pytest
-from containers import Project, docker, inspect, is_there, project
 from flask.testing import FlaskClient
 
-import embedded
 from app import create_app
 from config import Config
 from db import CommentDatabase
+from postgres import embedded
+from postgres.migrations import migrate
 
-ROOT = Path(__file__).parents[1]
-
-# What a checkout needs to run, beside its packages.
-PROGRAM = ["*.py", "openapi.yaml", "migrations", "Pipfile", "Pipfile.lock", ".flaskenv"]
-
-
-def sql(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Run a statement on a connection of its own, as somebody else would."""
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+from support.containers import Project, docker, inspect, is_there, project
+from support.postgres import sql
+from support.processes import NOT_THE_PROGRAM, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +58,7 @@ def new_database(postgres: str) -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="session")
 def migrated_database(new_database: Callable[..., str]) -> str:
     url = new_database()
-    CommentDatabase(url).migrate()
+    migrate(url)
     return url
 
 
@@ -97,12 +84,9 @@ def client(database: CommentDatabase) -> FlaskClient:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the program in a directory of its own, with its own .env and its own embedded PostgreSQL."""
-    target = tmp_path / "checkout"
-    target.mkdir()
-    for pattern in PROGRAM:
-        for source in ROOT.glob(pattern):
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, target / source.name)
+    ignored = shutil.ignore_patterns(".*", "__pycache__", *NOT_THE_PROGRAM)
+    target = shutil.copytree(ROOT, tmp_path / "checkout", ignore=ignored)
+    shutil.copy(ROOT / ".flaskenv", target)
     return target
 
 

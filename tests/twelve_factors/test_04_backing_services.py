@@ -5,8 +5,9 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from containers import Project, container, docker, inspect, is_ready, wait_until_ready
-from processes import FLASK, PATIENCE, free_port, run, serving, wait_for
+
+from support.containers import Project, container, docker, inspect, is_ready, wait_until_ready
+from support.processes import FLASK, PATIENCE, free_port, run, serving, wait_for
 
 
 def test_another_database_is_another_value_of_database_url(new_database: Callable[..., str]) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from containers import Project, docker, inspect, project, wait_until_ready
+
+from support.containers import Project, docker, inspect, project, wait_until_ready
 
 pytestmark = pytest.mark.container
 
@@ -45,8 +46,8 @@ def test_the_web_process_needs_no_right_to_alter_the_schema(deployed: Project) -
 
 def test_migrating_is_a_step_of_its_own_and_a_roll_back_works(image: str, tmp_path: Path) -> None:
     """A newer release adds a column; the release before it goes on, and starts again, on the newer schema."""
-    (tmp_path / "0002_stars.sql").write_text("ALTER TABLE comments ADD COLUMN stars int NOT NULL DEFAULT 0;")
-    mount = f"{tmp_path}/0002_stars.sql:/app/migrations/0002_stars.sql:ro"
+    (tmp_path / "9999_stars.sql").write_text("ALTER TABLE comments ADD COLUMN stars int NOT NULL DEFAULT 0;")
+    mount = f"{tmp_path}/9999_stars.sql:/app/migrations/9999_stars.sql:ro"
     with project() as running:
         assert running.post("before").status_code == 201
         running.compose("run", "--rm", "--volume", mount, "migrate")

@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from containers import Project, docker, is_ready
-from processes import PATIENCE, free_port, wait_for
+
+from support.containers import Project, docker, is_ready
+from support.processes import PATIENCE, free_port, wait_for
 
 pytestmark = pytest.mark.container
 

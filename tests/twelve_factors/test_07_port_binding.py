@@ -1,6 +1,6 @@
 """VII. Port binding: services are exported by it (https://12factor.net/port-binding)."""
 
-from processes import serving
+from support.processes import serving
 
 
 def test_two_on_one_host_on_two_ports(database_url: str) -> None:

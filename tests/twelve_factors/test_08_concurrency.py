@@ -4,14 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-from conftest import sql
-from processes import serving
+
+from support.postgres import sql
+from support.processes import serving
 
 
-@pytest.mark.parametrize(("processes", "threads"), [(1, 1), (3, 2)])
-def test_connections_stay_within_processes_times_threads(database_url: str, processes: int, threads: int) -> None:
-    """Each has its own, for as long as it lives: shared ones would mix up their answers."""
-    running = serving(DATABASE_URL=database_url, WEB_CONCURRENCY=processes, WEB_THREADS=threads)
+@pytest.mark.parametrize(("processes", "connections"), [(1, 1), (3, 2)])
+def test_connections_stay_within_the_pools_of_the_processes(
+    database_url: str, processes: int, connections: int
+) -> None:
+    """No two calls share a connection at the same time: that would mix up their answers."""
+    running = serving(DATABASE_URL=database_url, WEB_CONCURRENCY=processes, DATABASE_CONNECTIONS=connections)
     with running as server, ThreadPoolExecutor(12) as pool:
         assert len(psutil.Process(server.process.pid).children()) == processes
         names = [f"client {n}" for n in range(200)]
@@ -19,4 +22,4 @@ def test_connections_stay_within_processes_times_threads(database_url: str, proc
         assert [answer["name"] for answer in answers] == names
         assert len({answer["id"] for answer in answers}) == 200
         count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        assert 1 <= sql(database_url, count)[0][0] <= processes * threads
+        assert 1 <= sql(database_url, count)[0][0] <= processes * connections

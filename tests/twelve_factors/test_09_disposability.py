@@ -5,9 +5,10 @@ from threading import Event
 
 import httpx
 import pytest
-from conftest import sql
-from containers import Project, docker, inspect, wait_until_ready
-from processes import PATIENCE, serving, wait_for
+
+from support.containers import Project, docker, inspect, wait_until_ready
+from support.postgres import sql
+from support.processes import PATIENCE, serving, wait_for
 
 CLIENTS = 8
 

@@ -4,7 +4,8 @@ import json
 import re
 
 import yaml
-from conftest import ROOT
+
+from support.processes import ROOT
 
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
 

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from containers import docker, project
+
+from support.containers import docker, project
 
 pytestmark = pytest.mark.container
 

@@ -1,0 +1,78 @@
+"""The bound on the time of a call.
+
+A call ends at the deadline of its connection, whatever PostgreSQL does. Neither statement_timeout nor libpq's own
+settings end a call to a server that is stopped or cut off, so psycopg2 waits by wait_until_deadline() here. The server
+gets a timeout too, so that it does not go on with what nobody waits for.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
+
+from postgres.waiting import can_be_read, wait_for
+
+CALL_TIMEOUT = 1.75  # seconds that a call has for everything: a free connection, connecting, its statements
+MARGIN = 0.25  # seconds before the deadline: the server gives up a statement by then, and none is begun after that
+
+Rows = list[tuple[Any, ...]]
+
+
+class DeadlineExceeded(psycopg2.OperationalError):
+    """PostgreSQL did not answer before the deadline."""
+
+
+class Connection(PsycopgConnection):
+    """A connection to PostgreSQL in autocommit: what a statement has written is committed when it returns.
+
+    `deadline` is when it stops waiting for the server, in the time of time.monotonic().
+    """
+
+    def __init__(self, dsn: str, deadline: float) -> None:
+        """Connect. Raises psycopg2.OperationalError."""
+        set_wait_callback(wait_until_deadline)
+        self.deadline = deadline
+        super().__init__(dsn)
+        self.autocommit = True
+
+    def fetch(self, statement: str, parameters: Sequence[object] = ()) -> Rows:
+        """Run one statement that returns rows, in one round trip. Raises psycopg2.Error.
+
+        The two statements that are sent are one transaction, so the timeout is set for this statement only. Behind
+        PgBouncer in transaction mode a setting of the session would be passed on to another client.
+        """
+        with self.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {self._server_timeout()}; {statement}", parameters)
+            return cursor.fetchall()
+
+    def _server_timeout(self) -> int:
+        """Milliseconds that the server gets for a statement, in steps of 100; 0 for no bound. Raises DeadlineExceeded."""
+        left = self.deadline - MARGIN - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded("no time is left to ask")
+        return 0 if left == math.inf else math.ceil(left * 10) * 100
+
+    def is_hung_up(self) -> bool:
+        """Whether the server has closed this idle connection: only then is there something to read on it.
+
+        A `SELECT 1` would be a second round trip.
+        """
+        return bool(self.closed) or can_be_read(self.fileno())
+
+
+def wait_until_deadline(connection: PsycopgConnection) -> None:
+    """Wait for what libpq waits for. After the deadline it raises DeadlineExceeded, and psycopg2 closes the connection.
+
+    psycopg2 has one such function for all connections of the process; those of others have no deadline.
+    https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
+    """
+    while (state := connection.poll()) != POLL_OK:
+        left = getattr(connection, "deadline", math.inf) - time.monotonic()
+        try:
+            wait_for(connection.fileno(), state == POLL_READ, left)
+        except TimeoutError:
+            raise DeadlineExceeded("no answer in time") from None

@@ -1,0 +1,51 @@
+"""What an error of PostgreSQL means for the request: its SQLSTATE decides.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html lists the SQLSTATEs.
+"""
+
+import psycopg2
+
+AWAY = "The database does not answer; try again later."
+SLOW = "The database took too long; try again later."
+
+# The errors that pass by themselves: the beginning of the SQLSTATE, and the sentence for clients.
+UNAVAILABLE = {
+    "08": AWAY,  # connection exception
+    "57P": AWAY,  # shut down, crashed or starting up
+    "53": "The database is full or has no connection left; try again later.",  # insufficient resources
+    "57014": SLOW,  # query canceled, by the server's timeout
+    "55P03": SLOW,  # lock not available
+    "25006": "The database is read-only for now; try again later.",  # read-only SQL transaction
+    "42501": "The service lacks a right in the database; the log says which.",  # insufficient privilege
+}
+
+# libpq gives no SQLSTATE to a connection that it could not open, or that it lost.
+CONNECTION_EXCEPTION = "08000"
+
+UNDEFINED_TABLE = "42P01"
+
+
+class InvalidDatabaseURL(ValueError):
+    """libpq can't read the URL. The text is empty: libpq's own message repeats the URL, with its password."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database can't do it now and may do it later. The text is for clients; the cause is for the log."""
+
+
+class SchemaNotCurrent(DatabaseUnavailable):
+    """A migration that this release needs is not applied."""
+
+    def __init__(self) -> None:
+        super().__init__("The database schema is not current: run `flask migrate`.")
+
+
+def explain(error: psycopg2.Error) -> DatabaseUnavailable | None:
+    """The meaning of an error that passes by itself; None for any other error, which is a fault of the service."""
+    state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
+    if state == UNDEFINED_TABLE:
+        return SchemaNotCurrent()
+    for prefix, sentence in UNAVAILABLE.items():
+        if state.startswith(prefix):
+            return DatabaseUnavailable(sentence)
+    return None

@@ -1,0 +1,190 @@
+"""openapi.yaml: the same routes as the application's, true examples, and no request that breaks it."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from flask.testing import FlaskClient
+
+from app import ROUTES, create_app
+from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD, Comment
+from config import Config
+from db import MAX_ID, CommentDatabase
+from web import comments
+
+from support.processes import ROOT
+
+CONTRACT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def resolve(node: Any) -> Any:
+    """The document with every reference replaced by what it refers to."""
+    if isinstance(node, list):
+        return [resolve(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = CONTRACT
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        return resolve(target)
+    return {name: resolve(value) for name, value in node.items()}
+
+
+RESOLVED = resolve(copy.deepcopy(CONTRACT["paths"]))
+
+
+def operations() -> Iterator[tuple[str, str, Any]]:
+    for path, item in RESOLVED.items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def test_it_is_served(client: FlaskClient) -> None:
+    response = client.get("/openapi.yaml")
+    assert (response.status_code, response.content_type) == (200, "application/yaml")
+    assert response.data == (ROOT / "openapi.yaml").read_bytes()
+
+
+def test_its_routes_are_the_application_s() -> None:
+    documented = {(path, method.upper()) for path, method, _ in operations()}
+    assert documented == {(re.sub("<(.*?)>", r"{\1}", route.path), route.method) for route in ROUTES}
+
+
+def test_its_limits_are_the_code_s() -> None:
+
+    schemas = CONTRACT["components"]["schemas"]
+    assert [schemas[name]["maxLength"] for name in ("Name", "Text", "Thread")] == [
+        MAX_NAME,
+        MAX_COMMENT,
+        MAX_THREAD,
+    ]
+    assert schemas["ID"]["maximum"] == MAX_ID
+    parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"]["maximum"] == comments.MAX_LIMIT
+    assert parameters["limit"]["schema"]["default"] == comments.DEFAULT_LIMIT
+
+
+def check(value: Any, schema: Any) -> None:
+    """Validate a value by a schema of OpenAPI 3.1, which is JSON Schema's draft 2020-12."""
+    jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(value)
+
+
+def examples_of(node: Any) -> list[Any]:
+    """The examples of a parameter, a header or a media type."""
+    many = [example["value"] for example in node.get("examples", {}).values()]
+    return many + ([node["example"]] if "example" in node else [])
+
+
+def test_every_example_fits_its_schema() -> None:
+    checked = 0
+    for _, _, operation in operations():
+        nodes = [*operation.get("parameters", []), *operation.get("requestBody", {}).get("content", {}).values()]
+        for response in operation["responses"].values():
+            nodes += [*response.get("headers", {}).values(), *response.get("content", {}).values()]
+        for node in nodes:
+            for example in examples_of(node):
+                check(example, node["schema"])
+                checked += 1
+    assert checked > 50
+
+
+def assert_documented(response: Any, operation: Any) -> None:
+    """Check the status, the headers and the body of an answer against the contract."""
+    assert str(response.status_code) in operation["responses"], response.text
+    documented = operation["responses"][str(response.status_code)]
+    for name, header in documented.get("headers", {}).items():
+        if name in response.headers:
+            value: Any = response.headers[name]
+            value = int(value) if header["schema"].get("type") == "integer" else value
+            check(value, header["schema"])
+        else:
+            assert not header.get("required"), name
+    for content_type, media in documented.get("content", {}).items():
+        assert response.content_type == content_type
+        if content_type == "application/json":
+            check(response.json, media["schema"])
+
+
+def shape(value: Any) -> Any:
+    """What stays the same from one run to the next."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "TIME", json.dumps(value))
+    return json.loads(re.sub(r"\b[0-9a-f]{32}\b", "HASH", text))
+
+
+def send(client: FlaskClient, path: str, method: str, operation: Any, body: object = None, **parameters: object) -> Any:
+    """Make a request of an operation, with the examples of its parameters where no others are given."""
+    values = {
+        parameter["name"]: parameters.get(parameter["name"], parameter.get("example"))
+        for parameter in operation.get("parameters", [])
+    }
+    where = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
+    return client.open(
+        path.replace("{id}", str(values.get("id"))),
+        method=method.upper(),
+        query_string={name: str(value) for name, value in values.items() if where[name] == "query"},
+        headers={name: str(value) for name, value in values.items() if where[name] == "header"},
+        json=body,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "operation"), [pytest.param(*found, id=f"{found[1]} {found[0]}") for found in operations()]
+)
+def test_every_example_of_a_request_gets_a_documented_answer(
+    client: FlaskClient, database: CommentDatabase, path: str, method: str, operation: Any
+) -> None:
+    for n in range(2):
+        database.create_comment(Comment(None, "Ada", f"{n}", "/hello-world"))
+    bodies = [
+        example
+        for media in operation.get("requestBody", {}).get("content", {}).values()
+        for example in examples_of(media)
+    ]
+    for body in bodies or [None]:
+        response = send(client, path, method, operation, body)
+        assert 200 <= response.status_code < 300
+        assert_documented(response, operation)
+
+
+def test_the_examples_of_the_answers_are_real(client: FlaskClient, database: CommentDatabase) -> None:
+    """Each is what a request in fact gets, but for times and hashes."""
+
+    def example(path: str, method: str, status: str, n: int = 0) -> Any:
+        return shape(examples_of(RESOLVED[path][method]["responses"][status]["content"]["application/json"])[n])
+
+    def post(body: object, **headers: str) -> Any:
+        return client.post("/comments", json=body, headers=headers)
+
+    hello = {"name": "Ada", "comment": "Hello"}
+    assert shape(post(hello).json) == example("/comments", "post", "201")
+    assert shape(client.get("/comments/1").json) == example("/comments/{id}", "get", "200")
+    assert client.get("/comments/2").json == example("/comments/{id}", "get", "404")
+    assert post({}).json == example("/comments", "post", "400")
+    assert post({"name": "Ada"}).json == example("/comments", "post", "400", 1)
+    assert post("x" * 300_000).json == example("/comments", "post", "413")
+    assert client.post("/comments", data=b"x").json == example("/comments", "post", "415")
+    post(hello, Idempotency_Key="key")
+    assert post({**hello, "comment": "other"}, Idempotency_Key="key").json == example("/comments", "post", "422")
+    assert client.get("/comments?limit=0").json == example("/comments", "get", "400")
+    assert client.get("/healthz").json == example("/healthz", "get", "200")
+    assert client.get("/readyz").json == example("/readyz", "get", "200")
+    unreachable = create_app(Config(), CommentDatabase("postgresql://127.0.0.1:1/x")).test_client()
+    assert unreachable.get("/comments").json == example("/comments", "get", "503")
+
+
+def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, database: CommentDatabase) -> None:
+    for _ in range(2):
+        database.create_comment(Comment(None, "Ada", "Hello", "/hello-world"))
+    operation = RESOLVED["/comments"]["get"]
+    response = send(client, "/comments", "get", operation)
+    documented = operation["responses"]["200"]
+    assert shape(response.json) == shape(documented["content"]["application/json"]["example"])
+    assert response.headers["Link"] == documented["headers"]["Link"]["example"]

@@ -1,0 +1,69 @@
+"""POST /comments."""
+
+import json
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from support.postgres import sql
+
+HELLO = {"name": "Ada", "comment": "Hello"}
+
+
+def test_the_answer_is_the_stored_comment(client: FlaskClient) -> None:
+    response = client.post("/comments", json={**HELLO, "thread": "/post"})
+    assert response.status_code == 201
+    assert response.headers["Location"] == "/comments/1"
+    stored = response.get_json()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stored.pop("created_at"))
+    assert stored == {"id": 1, **HELLO, "thread": "/post"}
+    assert client.get(response.headers["Location"]).json == response.json
+
+
+def test_it_is_committed_when_it_is_answered(client: FlaskClient, database_url: str) -> None:
+    client.post("/comments", json=HELLO)
+    assert sql(database_url, "SELECT id, name, comment, thread FROM comments") == [(1, "Ada", "Hello", "")]
+
+
+def test_a_client_sets_no_id_and_no_date(client: FlaskClient) -> None:
+    response = client.post("/comments", json={**HELLO, "id": 9, "created_at": "2000-01-01T00:00:00Z", "x": [None]})
+    assert response.get_json()["id"] == 1
+    assert not response.get_json()["created_at"].startswith("2000")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON", "application/json; charset=utf-8; x=y", "application/vnd.api+json"],
+)
+def test_the_types_of_json(client: FlaskClient, content_type: str) -> None:
+    assert client.post("/comments", data=json.dumps(HELLO), content_type=content_type).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one\r\n\ttwo",
+        "<script>alert('x')</script> & &amp;",
+        "'; DROP TABLE comments; -- %s %(x)s \\ $$ {}",
+        "שלום مرحبا \u202eright to left\u202c",
+        "👩‍👩‍👧‍👦 🇪🇺 e\u0301 \u00e9 ﬁ",
+        "a\u2028line\u2029paragraph\u200bzero\ufeffmark\ufffe\uffff",
+        "\x01\x1b[31m\x7f\x85x",
+        "\U0010ffff",
+    ],
+)
+def test_what_is_said_comes_back_character_for_character(client: FlaskClient, text: str) -> None:
+    for ensure_ascii in (True, False):
+        body = json.dumps({"name": text, "comment": text, "thread": text}, ensure_ascii=ensure_ascii)
+        stored = client.post("/comments", data=body.encode(), content_type="application/json").get_json()
+        assert [stored["name"], stored["comment"], stored["thread"]] == [text] * 3
+        assert client.get(f"/comments/{stored['id']}").json == stored
+    assert len(client.get("/comments", query_string={"thread": text}).get_json()["comments"]) == 2
+
+
+def test_a_body_of_exactly_the_limit_is_taken(client: FlaskClient) -> None:
+    body = json.dumps(HELLO).ljust(256 * 1024)
+    assert client.post("/comments", data=body, content_type="application/json").status_code == 201
+    response = client.post("/comments", data=body + " ", content_type="application/json")
+    assert response.status_code == 413

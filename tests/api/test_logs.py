@@ -1,0 +1,75 @@
+"""The log: one event a line on stdout, and nothing in it that is nobody's business."""
+
+import json
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from config import Config
+from db import CommentDatabase
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+
+
+def events(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def app_with_fault(log_format: str) -> Flask:
+    app = create_app(Config(log_format=log_format), CommentDatabase("postgresql://user:s3cret@127.0.0.1:1/x"))
+
+    @app.get("/crash")
+    def crash() -> str:
+        raise RuntimeError("first line\nsecond line")
+
+    return app
+
+
+def test_a_crash_is_one_event_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    response = app_with_fault("json").test_client().get("/crash")
+    error, request = events(capsys.readouterr().out)
+    assert error["level"] == "error"
+    assert "Traceback" in str(error["exception"])
+    assert "second line" in str(error["exception"])
+    assert error["request_id"] == request["request_id"] == response.headers["X-Request-ID"]
+
+
+def test_a_crash_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    app_with_fault("text").test_client().get("/crash")
+    error, request = capsys.readouterr().out.splitlines()
+    assert re.match(rf"{TIME} ERROR Unhandled exception request_id=\w+ exception=Traceback", error)
+    assert r"first line\nsecond line" in error
+    assert re.fullmatch(
+        rf"{TIME} INFO request method=GET path=/crash status=500 duration_ms=[\d.]+ request_id=\w+", request
+    )
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_path_can_not_forge_a_line(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    app_with_fault(log_format).test_client().get("/x%0a2026%0d%1b[31m%e2%80%a8%c2%85y?query=1")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.isprintable()
+    assert "query" not in line
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_503_is_logged_with_its_cause_and_no_password(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    app_with_fault(log_format).test_client().get("/comments")
+    warning, _ = capsys.readouterr().out.splitlines()
+    assert "Connection refused" in warning
+    assert "s3cret" not in warning
+
+
+@pytest.mark.parametrize("own", ["a", "A-b_c.9", "x" * 128])
+def test_a_client_s_request_id_is_kept(client: FlaskClient, own: str) -> None:
+    assert client.get("/healthz", headers={"X-Request-ID": own}).headers["X-Request-ID"] == own
+
+
+@pytest.mark.parametrize("own", ["", " ", "x" * 129, "a b", "a,b", "é", "<script>", "a/b"])
+def test_another_id_is_replaced(client: FlaskClient, own: str) -> None:
+    first, second = (client.get("/healthz", headers={"X-Request-ID": own}).headers["X-Request-ID"] for _ in range(2))
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert first != second

@@ -1,0 +1,163 @@
+"""docker-compose.proxy.yml: nginx in front of any number of the service's containers."""
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from web.request import MAX_BODY, TOO_LARGE
+
+from support.containers import Project, docker, project
+from support.processes import PATIENCE, ROOT, wait_for
+
+pytestmark = pytest.mark.container
+
+FILES = ("docker-compose.yml", "deploy/docker-compose.proxy.yml")
+BLOG = "https://blog.example"
+ORIGINS = f"https://other.example, {BLOG.upper()}"  # however they are written, a browser says them in lower case
+
+# In the place of `web`: whatever is asked, the answer is what the headers were.
+ECHO = """
+services:
+  web:
+    command:
+      - python
+      - -c
+      - |
+        from wsgiref.simple_server import make_server
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [__import__("json").dumps({k: v for k, v in environ.items() if k.startswith("HTTP_")}).encode()]
+        make_server("", 5000, application).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def proxied(image: str) -> Iterator[Project]:
+    """Three `web` behind the proxy, which lets one address post as often as it likes."""
+    with project("--scale=web=3", files=FILES, POST_RATE="1000r/s", ALLOWED_ORIGINS=ORIGINS) as running:
+        yield running
+
+
+def events(container: str) -> list[dict[str, object]]:
+    """What a container has logged in JSON."""
+    lines = docker("logs", container).stdout.splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_every_replica_serves_and_only_the_proxy_is_published(proxied: Project) -> None:
+    for n in range(12):
+        assert proxied.post(f"{n}").status_code == 201
+        assert proxied.comments()[-1] == f"{n}"
+    replicas = proxied.containers("web")
+    assert len(replicas) == 3
+    for replica in replicas:
+        assert any(event.get("path") == "/comments" for event in events(replica))
+        assert docker("port", replica).stdout == ""
+
+
+def test_replicas_come_and_go_without_a_restart_of_the_proxy(proxied: Project) -> None:
+    """Those that come have other addresses."""
+    stored = proxied.post("before").json()
+    for count in ("1", "3"):
+        proxied.up("--no-recreate", f"--scale=web={count}")
+        proxied.compose("restart", "web")
+        wait_for(proxied.is_ready, "the proxy to find a replica")
+        for _ in range(9):
+            assert proxied.http.get(f"/comments/{stored['id']}").json() == stored
+
+
+def test_the_kill_of_a_replica_costs_no_request(proxied: Project) -> None:
+    docker("kill", proxied.containers("web")[0])
+    assert [proxied.post("after the kill").status_code for _ in range(12)] == [201] * 12
+    proxied.up("--scale=web=3")
+
+
+def test_the_request_id_is_in_every_log_and_the_query_in_none(proxied: Project) -> None:
+    given = proxied.http.get("/comments?thread=/hidden", headers={"X-Request-ID": "mine"})
+    made = proxied.http.get("/comments", headers={"X-Request-ID": "not one"})
+    assert given.headers["X-Request-ID"] == "mine"
+    assert re.fullmatch("[0-9a-f]{32}", made.headers["X-Request-ID"])
+    of_the_proxy = events(proxied.container("proxy"))
+    of_the_service = [event for replica in proxied.containers("web") for event in events(replica)]
+    for request_id in ("mine", made.headers["X-Request-ID"]):
+        for found in (of_the_proxy, of_the_service):
+            [event] = [event for event in found if event.get("request_id") == request_id]
+            assert (event["method"], event["path"], event["status"]) == ("GET", "/comments", 200)
+    assert "/hidden" not in docker("logs", proxied.container("proxy")).stdout
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_words_of_the_service(proxied: Project) -> None:
+    body = json.dumps({"name": "Ada", "comment": "Hello"}).ljust(MAX_BODY)
+    headers = {"Content-Type": "application/json", "Origin": BLOG}
+    assert proxied.http.post("/comments", content=body, headers=headers).status_code == 201
+    refused = proxied.http.post("/comments", content=body + " ", headers=headers)
+    assert (refused.status_code, refused.json()) == (413, {"error": TOO_LARGE})
+    assert refused.headers["Content-Type"] == "application/json"
+    assert refused.headers["Access-Control-Allow-Origin"] == BLOG
+    assert re.fullmatch("[0-9a-f]{32}", refused.headers["X-Request-ID"])
+
+
+def test_slow_clients_cost_the_service_nothing(proxied: Project) -> None:
+    """More of them than all replicas have threads, each with a body that does not end."""
+    host, port = proxied.http.base_url.host, proxied.http.base_url.port
+    head = "POST /comments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with ExitStack() as stack:
+        for _ in range(60):
+            slow = stack.enter_context(socket.create_connection((host, port), PATIENCE))
+            slow.sendall(head.encode())
+        for _ in range(30):
+            assert proxied.http.get("/comments?limit=1", timeout=5).status_code == 200
+
+
+def test_without_a_replica_it_is_503_in_the_shape_of_the_service(proxied: Project) -> None:
+    proxied.compose("stop", "web")
+    try:
+        away = proxied.http.get("/comments", headers={"Origin": BLOG})
+    finally:
+        proxied.compose("start", "web")
+        wait_for(proxied.is_ready, "the service to be back")
+    assert (away.status_code, int(away.headers["Retry-After"]) > 0) == (503, True)
+    assert away.json()["error"].startswith("The service does not answer")
+    assert away.headers["Access-Control-Allow-Origin"] == BLOG
+
+
+def test_one_address_posts_21_comments_at_once_and_no_more_until_later(image: str) -> None:
+    with project(files=FILES, POST_RATE="1r/m", ALLOWED_ORIGINS="*") as running:
+        assert [running.post("Hello").status_code for _ in range(21)] == [201] * 21
+        refused = running.post("Hello", Origin=BLOG)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+        assert refused.json() == {"error": "Too many comments from your address; try again later."}
+        assert refused.headers["Access-Control-Allow-Origin"] == BLOG
+        assert len(running.comments()) == 21, "to read is free"
+
+
+def test_the_client_s_address_is_passed_on_and_can_t_be_made_up(image: str, tmp_path: Path) -> None:
+    (tmp_path / "echo.yml").write_text(ECHO)
+    made_up = {"X-Forwarded-For": "1.2.3.4", "X-Real-IP": "1.2.3.4", "X-Forwarded-Proto": "gopher"}
+    with project(files=(*FILES, str(tmp_path / "echo.yml"))) as running:
+        seen = running.http.get("/", headers=made_up).json()
+        [client] = {event["client"] for event in events(running.container("proxy")) if event["path"] == "/"}
+    assert client != "1.2.3.4"
+    assert (seen["HTTP_X_FORWARDED_FOR"], seen["HTTP_X_REAL_IP"]) == (client, client)
+    assert seen["HTTP_X_FORWARDED_PROTO"] == "http"
+
+
+def test_with_a_certificate_it_speaks_tls(image: str, tmp_path: Path) -> None:
+    """By the command of docs/deploy.md."""
+    [command] = re.findall(r"^openssl req .*(?:\n  .*)*", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
+    (tmp_path / "tls").mkdir()
+    subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True)  # noqa: S602
+    with project(files=FILES, TLS_DIR=str(tmp_path / "tls")) as running:
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "tls/fullchain.pem"))
+        with httpx.Client(base_url=f"https://localhost:{running.variables['PORT']}", verify=trusted) as client:
+            assert client.post("/comments", json={"name": "Ada", "comment": "Hello"}).status_code == 201
+            assert len(client.get("/comments").json()["comments"]) == 1
+        assert running.http.get("/comments").status_code == 400, "plain HTTP to a port that speaks TLS"

@@ -1,0 +1,60 @@
+"""`make fuzz`: the attacks of tests/support/attacks.py for FUZZ_SECONDS, never the same twice."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Response
+from flask.testing import FlaskClient
+
+from support.attacks import attack_in_process, attack_over_a_socket, schemathesis
+from support.processes import serving
+
+ATTACKS = 3
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "600")) // ATTACKS
+
+
+def for_the_time(attack: Callable[[], None]) -> None:
+    """Let hypothesis make its examples again and again until the time is over."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        attack()
+
+
+def say(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with capsys.disabled():
+        print(f"\n{line}")
+
+
+def test_what_openapi_yaml_allows_and_what_it_does_not(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(DATABASE_URL=database_url) as server:
+        done = schemathesis(server.url, tmp_path, "--max-time", str(SECONDS))
+        say(capsys, f"{server.output().count(' request method=')} requests by schemathesis")
+    assert done.returncode == 0, done.stdout[-10_000:]
+    assert "Traceback" not in done.stderr
+    assert re.search(r"✅ +Stateful", done.stdout)
+
+
+def test_requests_in_process(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+    statuses: list[int] = []
+
+    def count(response: Response) -> Response:
+        statuses.append(response.status_code)
+        return response
+
+    client.application.after_request(count)
+    for_the_time(lambda: attack_in_process(client=client))
+    say(capsys, f"{len(statuses)} requests in process")
+
+
+def test_bytes_over_a_socket(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(DATABASE_URL=database_url) as server:
+        for_the_time(lambda: attack_over_a_socket(server=server))
+        answered = server.output().count(" request method=")
+        refused = server.output().count("Invalid request from")
+        say(capsys, f"{answered} requests over a socket, and {refused} that gunicorn refused")

@@ -1,0 +1,129 @@
+"""config.py: every variable, its default and its bounds."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import config
+from config import Config, ConfigError
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = Config.from_environment({})
+    assert settings == Config()
+    assert (settings.database_url, settings.port, settings.host) == (None, 5000, "127.0.0.1")
+    assert (settings.log_level, settings.log_format) == ("info", "text")
+    assert 1 <= settings.web_concurrency <= 8
+    assert settings.database_connections == 4
+
+
+def test_every_variable_is_read() -> None:
+    assert Config.from_environment(
+        {
+            "DATABASE_URL": "postgres://db/comments",
+            "PORT": "8123",
+            "HOST": "::1",
+            "WEB_CONCURRENCY": "3",
+            "DATABASE_CONNECTIONS": "16",
+            "ALLOWED_ORIGINS": "https://a.example, http://[::1]:3000",
+            "LOG_LEVEL": "DEBUG",
+            "LOG_FORMAT": "json",
+        }
+    ) == Config(
+        database_url="postgres://db/comments",
+        port=8123,
+        host="::1",
+        web_concurrency=3,
+        database_connections=16,
+        allowed_origins=("https://a.example", "http://[::1]:3000"),
+        log_level="debug",
+        log_format="json",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("*", ("*",)),
+        (" , ", ()),
+        ("https://A.Example", ("https://a.example",)),
+        ("http://a.example:8080,http://localhost,", ("http://a.example:8080", "http://localhost")),
+        ("chrome-extension://abc", ("chrome-extension://abc",)),
+    ],
+)
+def test_allowed_origins(value: str, origins: tuple[str, ...]) -> None:
+    assert Config.from_environment({"ALLOWED_ORIGINS": value}).allowed_origins == origins
+
+
+def test_an_empty_value_is_as_if_unset() -> None:
+    names = [field.name.upper() for field in fields(Config)]
+    assert Config.from_environment(dict.fromkeys(names, "")) == Config()
+
+
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_the_bounds_of_a_port(port: str) -> None:
+    assert Config.from_environment({"PORT": port}).port == int(port)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("PORT", value)
+            for value in ["abc", "0", "65536", "70000", "-1", "+80", "80.0", "8_0", " 80", "８０", "9" * 5000]
+        ),
+        *(("WEB_CONCURRENCY", value) for value in ["0", "-1", "many", "1001"]),
+        *(("DATABASE_CONNECTIONS", value) for value in ["0", "-1", "many", "1001"]),
+        *(("HOST", value) for value in ["nowhere", "1.2.3", "127.0.0.1:80", "http://127.0.0.1"]),
+        *(("LOG_LEVEL", value) for value in ["loud", "10"]),
+        *(("LOG_FORMAT", value) for value in ["xml", "JSON lines"]),
+        *(("ALLOWED_ORIGINS", value) for value in ["a.example", "https://a.example/", "https://*.a.example", "null"]),
+        *(("DATABASE_URL", value) for value in ["mysql://db/comments", "db/comments", "host=db", "sqlite:///x"]),
+    ],
+)
+def test_a_bad_value_stops_the_program_with_a_line_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name} must .*\.$") as caught:
+        Config.from_environment({name: value})
+    assert isinstance(caught.value, SystemExit)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "s3cret" not in repr(Config.from_environment({"DATABASE_URL": "postgresql://user:s3cret@db/x"}))
+    with pytest.raises(ConfigError) as caught:
+        Config.from_environment({"DATABASE_URL": "mysql://user:s3cret@db/x"})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An .env of the test's own, and an environment that is as before after the test."""
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    return tmp_path / ".env"
+
+
+def test_the_env_file_fills_in_what_the_environment_lacks(env_file: Path) -> None:
+    env_file.write_text("PORT=8123\nHOST=0.0.0.0\nLOG_LEVEL=\n")
+    os.environ["HOST"] = "::1"
+    settings = Config.from_environment()
+    assert (settings.port, settings.host, settings.log_level) == (8123, "::1", "info")
+
+
+def test_an_empty_variable_does_not_hide_the_env_file(env_file: Path) -> None:
+    env_file.write_text("PORT=8123\n")
+    os.environ["PORT"] = ""
+    assert Config.from_environment().port == 8123
+
+
+def test_a_password_in_the_env_file_reaches_libpq_s_variable(env_file: Path) -> None:
+    env_file.write_text("PGPASSWORD='ab$cd # \"'\n")
+    Config.from_environment()
+    assert os.environ["PGPASSWORD"] == 'ab$cd # "'
+
+
+def test_no_env_file_is_no_matter(env_file: Path) -> None:
+    assert not env_file.exists()
+    assert Config.from_environment() == Config()

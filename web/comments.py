@@ -1,0 +1,61 @@
+"""The calls on comments. app.py says on which paths they are, openapi.yaml what they promise."""
+
+import re
+from urllib.parse import urlencode
+
+from werkzeug.exceptions import NotFound
+
+from comment import Comment, clean_thread
+from db import MAX_ID, Page
+from web.answer import Answer, Content, conditional, json_answer, make_content
+from web.request import Request, whole_number
+
+MAX_LIMIT = 200  # comments of a page
+DEFAULT_LIMIT = 100
+
+
+def list_comments(request: Request) -> Answer:
+    """`GET /comments`: a page. Raises InvalidInput, BadRequest and DatabaseUnavailable."""
+    query = request.query()
+    thread = clean_thread(query["thread"]) if "thread" in query else None
+    limit = whole_number(query, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
+    after = whole_number(query, "after", default=0, low=0, high=MAX_ID)
+    page = request.database.get_page(limit, after, thread)
+    if not isinstance(page.rendered, Content):  # it is a new page; one that is kept has its JSON with it
+        page.rendered = render_page(page, limit, thread)
+    return conditional(request, page.rendered)
+
+
+def render_page(page: Page, limit: int, thread: str | None) -> Content:
+    """A page as JSON, with the path of the next one if there is one."""
+    value: dict[str, object] = {"comments": [comment.to_dict() for comment in page.comments]}
+    if not page.has_more:
+        return make_content(value)
+    query = {
+        "after": page.comments[-1].id,
+        "limit": limit if limit != DEFAULT_LIMIT else None,
+        "thread": thread,
+    }
+    given = {name: value for name, value in query.items() if value is not None}
+    next_path = f"/comments?{urlencode(given, safe='/')}"
+    return make_content({**value, "next": next_path}, next_path)
+
+
+def create_comment(request: Request) -> Answer:
+    """`POST /comments`. Raises InvalidInput, HTTPException, KeyReused and DatabaseUnavailable."""
+    comment = Comment.from_json(request.json_body())
+    stored = request.database.create_comment(comment, request.idempotency_key())
+    return json_answer(201, stored.to_dict(), [("Location", f"/comments/{stored.id}")])
+
+
+def get_comment(request: Request, id: str) -> Answer:
+    """`GET /comments/ID`. Raises NotFound and DatabaseUnavailable."""
+    comment = request.database.get_comment(int(id)) if is_id(id) else None
+    if comment is None:
+        raise NotFound("There is no comment with this id.")
+    return conditional(request, make_content(comment.to_dict()))
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of a comment, written as the service writes it."""
+    return re.fullmatch("[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID

@@ -1,0 +1,47 @@
+"""An exception becomes an answer here: one shape for all errors, on the fast way and on Flask's alike."""
+
+import logging
+
+from werkzeug.exceptions import HTTPException
+
+from comment import InvalidInput
+from db import KeyReused
+from postgres.errors import DatabaseUnavailable
+from web.answer import Answer, Headers, json_answer
+from web.request import Request
+
+RETRY_AFTER = 2  # seconds
+
+log = logging.getLogger("comments")
+
+
+def answer_error(error: Exception, request: Request) -> Answer:
+    """The answer to a request that raised this. Its body is `{"error": "A sentence."}`."""
+    headers: Headers = []
+    match error:
+        case InvalidInput():
+            status, sentence = 400, str(error)
+        case KeyReused():
+            status, sentence = 422, "This Idempotency-Key belongs to another comment."
+        case DatabaseUnavailable():
+            status, sentence = 503, str(error)
+            if request.method == "POST":  # it may be stored all the same
+                sentence += " With the same Idempotency-Key it is stored once."
+            headers = [("Retry-After", str(RETRY_AFTER))]
+        case HTTPException():  # Werkzeug's: its sentence and its headers, the Allow of a 405 for instance, not its page
+            status, sentence = error.code or 500, error.description or ""
+            headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
+        case _:  # it says nothing of the inside
+            status, sentence = 500, f"Something went wrong here; the log has it as {request.id}."
+    return json_answer(status, {"error": sentence}, headers)
+
+
+def log_error(error: Exception, request: Request) -> None:
+    """Log what somebody who runs the service wants to know: why the database is away, and what crashed where."""
+    match error:
+        case DatabaseUnavailable():
+            log.warning("%s (%s)", error, str(error.__cause__).strip(), extra={"request_id": request.id})
+        case InvalidInput() | KeyReused() | HTTPException():
+            pass  # the client's, who is told
+        case _:
+            log.error("Unhandled exception", exc_info=error, extra={"request_id": request.id})

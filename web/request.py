@@ -1,0 +1,102 @@
+"""What a request brings: its query, its body, its headers, all checked before they are used."""
+
+import re
+import secrets
+import time
+from typing import Any
+from urllib.parse import parse_qsl
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.wsgi import get_content_length, get_input_stream
+
+from config import Config
+from db import CommentDatabase
+
+MAX_BODY = 256 * 1024  # bytes
+TOO_LARGE = f"The body must not be larger than {MAX_BODY:,} bytes."
+MALFORMED = "The body is malformed or incomplete."
+
+# https://peps.python.org/pep-3333/#environ-variables
+Environ = dict[str, Any]
+
+
+class Request:
+    """One request, and what it is answered with: the configuration and the database.
+
+    `id` is the client's own X-Request-ID if that is a proper one, else a new one. `started` is in the time of
+    time.perf_counter().
+    """
+
+    __slots__ = ("config", "database", "environ", "id", "started")
+
+    # Where Flask's views find it in the WSGI environment.
+    KEY = "comments.request"
+
+    def __init__(self, environ: Environ, config: Config, database: CommentDatabase) -> None:
+        self.started = time.perf_counter()
+        self.environ = environ
+        self.config = config
+        self.database = database
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        self.id = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else secrets.token_hex(16)
+        environ[self.KEY] = self
+
+    @property
+    def method(self) -> str:
+        found: str = self.environ["REQUEST_METHOD"]
+        return found
+
+    @property
+    def path(self) -> str:
+        """The path without the query, decoded."""
+        found: str = self.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        return found
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, or None. Not of Content-Type or Content-Length, which WSGI names otherwise."""
+        found: str | None = self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return found
+
+    def query(self) -> dict[str, str]:
+        """The parameters of the query; of a repeated one the first counts.
+
+        Bytes that are not UTF-8 become lone surrogates, which no rule lets pass.
+        """
+        text = self.environ["QUERY_STRING"].encode("latin-1").decode("utf-8", "surrogateescape")
+        return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="surrogateescape")))
+
+    def json_body(self) -> bytes:
+        """The body of a request that says it is JSON: 0 to MAX_BODY bytes, which may still be anything.
+
+        Raises UnsupportedMediaType, RequestEntityTooLarge and BadRequest.
+        """
+        media_type = self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+        if not re.fullmatch(r"application/(json|.*\+json)", media_type):
+            raise UnsupportedMediaType("The Content-Type must be application/json.")
+        try:
+            # One byte more than we take: at its own limit Werkzeug cuts a chunked body off without an error.
+            body: bytes = get_input_stream(self.environ, max_content_length=MAX_BODY + 1).read()
+        except RequestEntityTooLarge:
+            raise RequestEntityTooLarge(TOO_LARGE) from None
+        except Exception:  # each WSGI server has errors of its own for a body that breaks off, or has wrong chunks
+            raise BadRequest(MALFORMED) from None
+        if len(body) < (get_content_length(self.environ) or 0):  # gunicorn gives no error if a body breaks off
+            raise BadRequest(MALFORMED)
+        if len(body) > MAX_BODY:
+            raise RequestEntityTooLarge(TOO_LARGE)
+        return body
+
+    def idempotency_key(self) -> str | None:
+        """The key of a request that has one. Raises BadRequest."""
+        key = self.header("Idempotency-Key")
+        if key is not None and not re.fullmatch("[!-~]{1,255}", key):
+            raise BadRequest("The Idempotency-Key must be 1 to 255 visible ASCII characters.")
+        return key
+
+
+def whole_number(query: dict[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    """A parameter of the query in ASCII digits. Raises BadRequest."""
+    text = query.get(name, str(default))
+    if re.fullmatch("[0-9]{1,19}", text) and low <= int(text) <= high:
+        return int(text)
+    raise BadRequest(f"{name.capitalize()} must be a whole number from {low} to {high}.")
