@@ -36,10 +36,11 @@ bench: .venv/ready bench/.venv/ready ## Measure the service beside its peers, an
 bench-full: .venv/ready bench/.venv/ready ## The same with 1 and 64 clients too, and up to a million rows
 	@PYTHONPATH=. $(BIN)/python bench/run.py --full
 
-lint: .venv/ready ## Check style, types and the Dockerfile
+lint: .venv/ready ## Check style, types, layers and the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/tach check
 	@$(BIN)/hadolint Dockerfile
 
 lock: .venv/pipenv ## Bring Pipfile.lock up to date with Pipfile, and every package to its newest version

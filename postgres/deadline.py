@@ -50,7 +50,7 @@ class Connection(PsycopgConnection):
             return cursor.fetchall()
 
     def _server_timeout(self) -> int:
-        """Milliseconds that the server gets for a statement, in steps of 100; 0 for no bound. Raises DeadlineExceeded."""
+        """Milliseconds that the server gets for a statement, in steps of 100 (0: no bound). Raises DeadlineExceeded."""
         left = self.deadline - MARGIN - time.monotonic()
         if left <= 0:
             raise DeadlineExceeded("no time is left to ask")

@@ -20,7 +20,8 @@ from postgres.migrations import migrate
 
 from support.containers import Project, docker, inspect, is_there, project
 from support.postgres import sql
-from support.processes import NOT_THE_PROGRAM, ROOT
+from support.processes import ROOT
+from support.program import NOT_THE_PROGRAM
 
 
 @pytest.fixture(scope="session")

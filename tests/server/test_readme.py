@@ -9,7 +9,8 @@ import pytest
 
 from app import ROUTES
 
-from support.processes import GUNICORN, ROOT, environment, program, serving
+from support.processes import GUNICORN, ROOT, environment, serving
+from support.program import program
 
 README = (ROOT / "README.md").read_text()
 

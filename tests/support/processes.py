@@ -16,10 +16,6 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 
-# The folders that do not run in production, or are no Python of ours.
-NOT_THE_PROGRAM = {"bench", "docs", "instance", "tests"}
-EMBEDDED = ROOT / "postgres" / "embedded.py"  # of development only
-
 PYTHON = sys.executable
 GUNICORN = [PYTHON, "-m", "gunicorn"]
 FLASK = [PYTHON, "-m", "flask"]
@@ -27,12 +23,6 @@ PIPENV_FLASK = [PYTHON, "-m", "pipenv", "run", "flask"]
 
 # How long a condition may take to come true on a busy machine, in seconds.
 PATIENCE = 30
-
-
-def program() -> list[Path]:
-    """The Python files that run in production."""
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path != EMBEDDED)
-    return [ROOT / path for path in found if path.parts[0] not in NOT_THE_PROGRAM and path.parts[0][0] != "."]
 
 
 def environment(**variables: str | int) -> dict[str, str]:

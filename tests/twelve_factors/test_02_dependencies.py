@@ -1,29 +1,19 @@
 """II. Dependencies: explicitly declared and isolated (https://12factor.net/dependencies)."""
 
-import ast
 import json
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from support.containers import in_image
-from support.processes import EMBEDDED, PYTHON, ROOT, program, run
+from support.processes import PYTHON, ROOT, run
+from support.program import EMBEDDED, imports, program
 
 PIPFILE = tomllib.loads((ROOT / "Pipfile").read_text())
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
-
-
-def imports(path: Path) -> Iterator[str]:
-    """The top-level modules that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.partition(".")[0]
 
 
 def foreign(path: Path) -> set[str]:

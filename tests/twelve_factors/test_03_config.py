@@ -10,7 +10,8 @@ from dotenv import dotenv_values
 from config import Config
 
 from support.containers import docker, inspect, project
-from support.processes import ROOT, program
+from support.processes import ROOT
+from support.program import program
 
 README = (ROOT / "README.md").read_text()
 
