@@ -28,6 +28,7 @@ READ, WRITTEN = "/post", "/written"  # threads
 TEXT = "A comment of the usual length, which says that the post was good, but for one thing in the second paragraph."
 
 COMMENTS, UNKEPT = "comments", "comments, PAGE_CACHE=off"
+BEFORE = "the release before"
 FASTAPI, STARLETTE, FLASK = "FastAPI + asyncpg", "Starlette + orjson + asyncpg", "plain Flask + psycopg2"
 ISSO, CONSTANT = "Isso", "gunicorn with a constant"
 
@@ -118,21 +119,29 @@ def free_port() -> int:
         return port
 
 
-def ours(name: str, port: int, database_url: str, **variables: str) -> Contender:
-    """The service as it ships, whatever stands in .env."""
+def ours(name: str, port: int, database_url: str, cwd: Path = ROOT, **variables: str) -> Contender:
+    """The service as it ships, whatever stands in .env; `cwd` is a checkout of it."""
     shipped = {"PAGE_CACHE": "on", "LOG_LEVEL": "info", "LOG_FORMAT": "text", "HOST": "127.0.0.1"}
     own = {"DATABASE_URL": database_url, "PORT": str(port), "WEB_CONCURRENCY": str(PROCESSES)}
     environment = shipped | own | variables
-    return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), ROOT)
+    return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), cwd)
+
+
+def release_before(revision: str, home: Path, database_url: str) -> Contender:
+    """The service as it was at this revision, from git; the files are put below `home`."""
+    checkout = home / "before"
+    checkout.mkdir()
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x"], cwd=checkout, input=archive, check=True)
+    return ours(BEFORE, free_port(), database_url, checkout)
 
 
 def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
     """The others, without a log; `home` is a directory for what they write, `page_size` the bytes of the constant."""
     database = {"DATABASE_URL": database_url}
     uvicorn = f"uvicorn --workers {PROCESSES} --no-access-log --port {{port}} peers.{{name}}:app"
-    gunicorn = (
-        f"gunicorn -k gthread -w {PROCESSES} --threads 4 --no-control-socket -b 127.0.0.1:{{port}} peers.{{name}}:app"
-    )
+    gunicorn = f"gunicorn -w {PROCESSES} --no-control-socket -b 127.0.0.1:{{port}} peers.{{name}}:app"
+    threads, greenlets = f"{gunicorn} -k gthread --threads 6", f"{gunicorn} -k gevent"
 
     def peer(
         name: str, binaries: Path, command: str, port: int, environment: dict[str, str], **others: Any
@@ -142,9 +151,9 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
 
     yield peer(FASTAPI, THEIRS, uvicorn, free_port(), database, module="fastapi_app")
     yield peer(STARLETTE, THEIRS, uvicorn, free_port(), database, module="starlette_app")
-    yield peer(FLASK, OURS, gunicorn, free_port(), database, module="flask_app")
+    yield peer(FLASK, OURS, threads, free_port(), database, module="flask_app")
     constant = {"CONSTANT_SIZE": str(page_size)}
-    yield peer(CONSTANT, OURS, gunicorn, free_port(), constant, module="constant", workloads=("GET",))
+    yield peer(CONSTANT, OURS, greenlets, free_port(), constant, module="constant", workloads=("GET",))
     (home / "isso.cfg").write_text(
         f"[general]\ndbpath = {home}/isso.db\nhost = http://127.0.0.1\n"
         "[moderation]\nenabled = false\n[guard]\nenabled = false\n[server]\nlisten = http://127.0.0.1\n"

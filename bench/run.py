@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 from contenders import (
+    BEFORE,
     BENCH,
     COMMENTS,
     FASTAPI,
@@ -37,6 +38,7 @@ from contenders import (
     free_port,
     ours,
     peers,
+    release_before,
 )
 from report import Results, bars, markdown
 from turns import CLIENTS, Round, one_round, turn
@@ -154,17 +156,21 @@ def running(contenders: list[Contender]) -> Iterator[dict[str, list[float]]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="with 1 and 64 clients too, and with 1e3, 1e5 and 1e6 rows")
-    is_full = parser.parse_args().full
+    parser.add_argument("--before", metavar="REVISION", help="beside the service as it was at this revision of git")
+    arguments = parser.parse_args()
+    is_full = arguments.full
     with postgresql() as (database_url, home):
         fill(database_url, ROWS)
         service = [ours(COMMENTS, free_port(), database_url), ours(UNKEPT, free_port(), database_url, PAGE_CACHE="off")]
+        if arguments.before:
+            service.append(release_before(arguments.before, home, database_url))
         with running(service[:1]):
             page_size = len(service[0].get())
         contenders = [*service, *peers(database_url, home, page_size)]
         with running(contenders) as starts:
             compare(contenders)
             rounds = {CLIENTS: measure(database_url, contenders, CLIENTS)}
-            few = [each for each in contenders if each.name in (COMMENTS, UNKEPT, FASTAPI, STARLETTE, FLASK)]
+            few = [each for each in contenders if each.name in (COMMENTS, UNKEPT, BEFORE, FASTAPI, STARLETTE, FLASK)]
             for clients in (1, 64) if is_full else ():
                 rounds[clients] = measure(database_url, few, clients)
         memory = measure_memory(contenders)

@@ -1,4 +1,4 @@
-"""A limit: what gunicorn's worker does with an answer that costs nothing, of the size that CONSTANT_SIZE says."""
+"""A limit: what gunicorn's gevent worker does with an answer that costs nothing, of CONSTANT_SIZE bytes."""
 
 import os
 from collections.abc import Iterable
