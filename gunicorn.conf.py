@@ -8,19 +8,18 @@ from gevent import monkey
 # Before anything else is imported, since the application is made before the workers (preload_app below).
 monkey.patch_all()
 
-import errno  # noqa: E402
-import gc  # noqa: E402
-import resource  # noqa: E402
-import signal  # noqa: E402
-import socket  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import errno
+import gc
+import resource
+import signal
+import socket
+from pathlib import Path
+from typing import Any
 
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # noqa: E402
-from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]  # noqa: E402
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from config import Config, ConfigError  # noqa: E402
-from logs import logging_config  # noqa: E402
+from config import Config, ConfigError
+from logs import logging_config
 
 settings = Config.from_environment()
 
@@ -33,26 +32,10 @@ bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{sett
 # Processes use the cores. In each, greenlets wait for the database and for clients: one that is slow, or says nothing,
 # holds a socket and a few kB, and nobody waits behind it.
 workers = settings.web_concurrency
+worker_class = "web.worker.Worker"
 
-
-class Worker(GeventWorker):  # type: ignore[misc]
-    """gunicorn's gevent worker, with a bound on the time for which a client may stop in the middle of a request."""
-
-    def handle_request(self, listener_name: object, req: Any, sock: socket.socket, addr: object) -> bool | None:
-        sock.settimeout(CLIENT_TIMEOUT)
-        try:
-            return super().handle_request(listener_name, req, sock, addr)  # type: ignore[no-any-return]
-        except TimeoutError as error:
-            self.log.debug("A client stopped reading its answer: %s", error)
-            raise StopIteration from None  # gunicorn's way to say: close the connection
-
-
-worker_class = Worker
-
-# Seconds. A connection is closed when no whole head of a request has come for that long, be it the first or the next.
+# Seconds after which a connection is closed on which no whole head of a request has come, be it the first or the next.
 keepalive = 2
-# And when nothing of a body has come for that long, or an answer could not be sent in it.
-CLIENT_TIMEOUT = 30
 
 # Connections of a process: as many as it may have files, less some for PostgreSQL and the log.
 worker_connections = 10_000

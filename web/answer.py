@@ -19,14 +19,6 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Content(NamedTuple):
-    """The JSON of something public, its entity tag in quotes, and the path of the next page, if there is one."""
-
-    body: bytes
-    etag: str
-    next_path: str | None
-
-
 def json_answer(status: int, value: object, headers: Headers | None = None) -> Answer:
     """An answer in JSON."""
     return Answer(status, [*(headers or []), ("Content-Type", "application/json")], to_json(value))
@@ -37,22 +29,26 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, ensure_ascii=False) + "\n").encode()
 
 
-def make_content(value: dict[str, object], next_path: str | None = None) -> Content:
-    """The entity tag is made of the bytes: the same in every process, and after a restart."""
+def tagged_answer(value: object, next_path: str | None = None) -> Answer:
+    """An answer in JSON with an entity tag, and with a link to the next page if there is one.
+
+    The tag is made of the bytes: it is the same in every process, and after a restart.
+    """
     body = to_json(value)
-    return Content(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', next_path)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = [("ETag", etag), ("Cache-Control", "no-cache"), ("Content-Type", "application/json")]
+    if next_path:
+        headers.append(("Link", f'<{next_path}>; rel="next"'))
+    return Answer(200, headers, body)
 
 
-def conditional(request: Request, content: Content) -> Answer:
-    """The content, or 304 where the client has it already (RFC 9110, section 13.1.2).
+def conditional(request: Request, answer: Answer) -> Answer:
+    """The tagged answer, or 304 where the client has it already (RFC 9110, section 13.1.2).
 
     No other condition is looked at, and no range: they are not in the contract.
     """
-    headers = [("ETag", content.etag), ("Cache-Control", "no-cache")]
+    etag = dict(answer.headers)["ETag"]
     given = request.header("If-None-Match")
-    if given is not None and (given == content.etag or parse_etags(given).contains_weak(content.etag.strip('"'))):
-        return Answer(304, headers, b"")
-    headers.append(("Content-Type", "application/json"))
-    if content.next_path:
-        headers.append(("Link", f'<{content.next_path}>; rel="next"'))
-    return Answer(200, headers, content.body)
+    if given is not None and (given == etag or parse_etags(given).contains_weak(etag.strip('"'))):
+        return Answer(304, [("ETag", etag), ("Cache-Control", "no-cache")], b"")
+    return answer

@@ -7,7 +7,7 @@ from werkzeug.exceptions import NotFound
 
 from comment import Comment, clean_thread
 from db import MAX_ID, Page
-from web.answer import Answer, Content, conditional, json_answer, make_content
+from web.answer import Answer, conditional, json_answer, tagged_answer
 from web.request import Request, whole_number
 
 MAX_LIMIT = 200  # comments of a page
@@ -21,16 +21,16 @@ def list_comments(request: Request) -> Answer:
     limit = whole_number(query, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
     after = whole_number(query, "after", default=0, low=0, high=MAX_ID)
     page = request.database.get_page(limit, after, thread)
-    if not isinstance(page.rendered, Content):  # it is a new page; one that is kept has its JSON with it
+    if not isinstance(page.rendered, Answer):  # a page that is kept has its answer with it
         page.rendered = render_page(page, limit, thread)
     return conditional(request, page.rendered)
 
 
-def render_page(page: Page, limit: int, thread: str | None) -> Content:
-    """A page as JSON, with the path of the next one if there is one."""
+def render_page(page: Page, limit: int, thread: str | None) -> Answer:
+    """The answer that a page makes, with the path of the next page if there is one."""
     value: dict[str, object] = {"comments": [comment.to_dict() for comment in page.comments]}
     if not page.has_more:
-        return make_content(value)
+        return tagged_answer(value)
     query = {
         "after": page.comments[-1].id,
         "limit": limit if limit != DEFAULT_LIMIT else None,
@@ -38,7 +38,7 @@ def render_page(page: Page, limit: int, thread: str | None) -> Content:
     }
     given = {name: value for name, value in query.items() if value is not None}
     next_path = f"/comments?{urlencode(given, safe='/')}"
-    return make_content({**value, "next": next_path}, next_path)
+    return tagged_answer({**value, "next": next_path}, next_path)
 
 
 def create_comment(request: Request) -> Answer:
@@ -53,7 +53,7 @@ def get_comment(request: Request, id: str) -> Answer:
     comment = request.database.get_comment(int(id)) if is_id(id) else None
     if comment is None:
         raise NotFound("There is no comment with this id.")
-    return conditional(request, make_content(comment.to_dict()))
+    return conditional(request, tagged_answer(comment.to_dict()))
 
 
 def is_id(text: str) -> bool:

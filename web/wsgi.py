@@ -71,9 +71,8 @@ class Application:
 
         def start(status: str, headers: Headers, exc_info: Any = None, /) -> Callable[[bytes], object]:
             log_request(request, int(status[:3]))
-            headers += [("X-Request-ID", request.id), ("X-Content-Type-Options", "nosniff")]
-            headers += cors_headers(request, self._methods)
-            return start_response(status, headers, exc_info)
+            always = [("X-Request-ID", request.id), ("X-Content-Type-Options", "nosniff")]
+            return start_response(status, [*headers, *always, *cors_headers(request, self._methods)], exc_info)
 
         return start
 
@@ -89,7 +88,6 @@ def answer_request(function: Callable[..., Answer], request: Request, **paramete
 
 def add_routes(app: flask.Flask, routes: Sequence[Route]) -> None:
     """Let Flask answer these routes, and every error in our shape."""
-
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", view(route.function), methods=[route.method])
     app.register_error_handler(Exception, handle_error)
