@@ -91,8 +91,7 @@ def _is_unicode(text: str) -> bool:
 def _parse(body: bytes) -> object:
     """JSON as RFC 8259 has it: UTF-8 without a byte order mark, no NaN; of two equal names the last counts."""
     try:
-        # An integer of any length is JSON, and int() refuses those of more than 4,300 digits: float() takes them all.
-        return json.loads(body.decode("utf-8"), parse_constant=_not_json, parse_int=float)
+        return _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise InvalidInput("The body must be JSON in UTF-8.") from None
 
@@ -100,3 +99,7 @@ def _parse(body: bytes) -> object:
 def _not_json(name: str) -> NoReturn:
     """Refuse NaN, Infinity and -Infinity, which Python reads and RFC 8259 (section 6) does not know."""
     raise ValueError(name)
+
+
+# An integer of any length is JSON, and int() refuses those of more than 4,300 digits: float() takes them all.
+_DECODER = json.JSONDecoder(parse_constant=_not_json, parse_int=float)

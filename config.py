@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 
 ENV_FILE = Path(__file__).with_name(".env")
 
-# Enough to use the cores of a usual machine; 8 x 4 connections leave most of PostgreSQL's 100 connections to others.
+# Enough to use the cores of a usual machine; 8 x 6 connections leave most of PostgreSQL's 100 connections to others.
 DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
 
 
@@ -35,7 +35,7 @@ class Config:
     port: int = 5000
     host: str = "127.0.0.1"
     web_concurrency: int = DEFAULT_WORKERS
-    database_connections: int = 4
+    database_connections: int = 6
     allowed_origins: tuple[str, ...] = ()
     page_cache: str = "on"
     log_level: str = "info"

@@ -50,7 +50,7 @@ class CommentDatabase:
     DatabaseUnavailable, within CALL_TIMEOUT (postgres/deadline.py).
     """
 
-    def __init__(self, database_url: str, connections: int = 4, keeps_pages: bool = True) -> None:
+    def __init__(self, database_url: str, connections: int = 6, keeps_pages: bool = True) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters, and how many connections there may be at once.
 
         Connects to nothing. Raises InvalidDatabaseURL.

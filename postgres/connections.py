@@ -17,15 +17,18 @@ class ConnectionPool:
     """At most `size` connections to one database, each opened when it is first needed.
 
     A call has one connection to itself. The one that was used last is given out first, because what is kept of a page
-    belongs to a connection (page_cache.py). Calls that write leave one connection to the others, so that reads go on
-    while writes wait: for a lock, or for a standby that must confirm them.
+    belongs to a connection (page_cache.py).
+
+    Calls that write leave one connection to the others, so that reads go on while writes wait: for a lock, or for a
+    standby that must confirm them. Calls that read have half of the connections: each connection more would have to
+    prove, and to read again after a change, the same pages.
     """
 
     def __init__(self, hosts: Hosts, size: int) -> None:
         self._hosts = hosts
-        places, places_to_write = FairSemaphore(size), FairSemaphore(max(1, size - 1))
-        self._needed_to_read = (places,)
-        self._needed_to_write = (places_to_write, places)
+        places = FairSemaphore(size)
+        self._needed_to_read = (FairSemaphore(max(1, size // 2)), places)
+        self._needed_to_write = (FairSemaphore(max(1, size - 1)), places)
         self._idle: list[Connection] = []
 
     @contextmanager

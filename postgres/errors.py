@@ -22,7 +22,8 @@ UNAVAILABLE = {
 # libpq gives no SQLSTATE to a connection that it could not open, or that it lost.
 CONNECTION_EXCEPTION = "08000"
 
-UNDEFINED_TABLE = "42P01"
+# What a statement names that is not there yet: a table, a column.
+UNDEFINED = ("42P01", "42703")
 
 
 class InvalidDatabaseURL(ValueError):
@@ -43,7 +44,7 @@ class SchemaNotCurrent(DatabaseUnavailable):
 def explain(error: psycopg2.Error) -> DatabaseUnavailable | None:
     """The meaning of an error that passes by itself; None for any other error, which is a fault of the service."""
     state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
-    if state == UNDEFINED_TABLE:
+    if state in UNDEFINED:
         return SchemaNotCurrent()
     for prefix, sentence in UNAVAILABLE.items():
         if state.startswith(prefix):

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -199,13 +199,27 @@ def test_without_a_free_connection_it_is_unavailable_in_time(database_url: str) 
 
 
 def test_the_connection_that_was_used_last_is_given_out_first(database_url: str) -> None:
-    pool = ConnectionPool(Hosts(database_url), 3)
+    pool = ConnectionPool(Hosts(database_url), 4)
     with pool.connection() as first, pool.connection() as second:
         pass
     with pool.connection() as again:
         assert again is first
         assert again is not second
     pool.close()
+
+
+@pytest.mark.parametrize(("size", "to_read", "to_write"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (6, 3, 5)])
+def test_calls_that_read_have_half_of_the_connections_and_calls_that_write_all_but_one(
+    database_url: str, size: int, to_read: int, to_write: int
+) -> None:
+    for count, writes in ((to_read, False), (to_write, True)):
+        pool = ConnectionPool(Hosts(database_url), size)
+        with ExitStack() as calls:
+            for _ in range(count):
+                calls.enter_context(pool.connection(writes))
+            with pytest.raises(DatabaseUnavailable, match="took too long"), pool.connection(writes):
+                pass
+        pool.close()
 
 
 def test_a_call_that_fails_closes_its_connection_and_leaves_its_place(database_url: str) -> None:

@@ -167,10 +167,17 @@ def test_a_database_that_does_not_exist_is_unavailable(database_url: str) -> Non
     assert "nothing" not in str(caught.value)
 
 
-def test_a_database_without_the_schema_says_what_to_do(new_database: Callable[..., str]) -> None:
-    database = CommentDatabase(new_database())
-    with pytest.raises(SchemaNotCurrent, match="flask migrate"):
-        database.get_page(limit=1)
+@pytest.mark.parametrize(
+    "schema", ["", "CREATE TABLE comments (thread text, id bigint)"], ids=["no table", "a column less"]
+)
+def test_a_database_without_the_schema_says_what_to_do(new_database: Callable[..., str], schema: str) -> None:
+    url = new_database()
+    if schema:
+        sql(url, schema)
+    database = CommentDatabase(url)
+    for call in (lambda: database.get_page(limit=1), database.check_ready, lambda: database.get_comment(1)):
+        with pytest.raises(SchemaNotCurrent, match="flask migrate"):
+            call()
     database.close()
 
 
@@ -178,8 +185,8 @@ def test_a_database_without_the_schema_says_what_to_do(new_database: Callable[..
     ("state", "unavailable"),
     [
         *((state, True) for state in ["08000", "08006", "53100", "53200", "53300", "57P01", "57P02", "57P03"]),
-        *((state, True) for state in ["57014", "55P03", "25006", "42P01", "42501"]),
-        *((state, False) for state in ["22003", "23514", "42703", "2200H", "XX000", "0A000"]),
+        *((state, True) for state in ["57014", "55P03", "25006", "42P01", "42703", "42501"]),
+        *((state, False) for state in ["22003", "23514", "2200H", "XX000", "0A000"]),
     ],
 )
 def test_the_sqlstate_decides(database: CommentDatabase, state: str, unavailable: bool) -> None:

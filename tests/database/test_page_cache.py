@@ -92,7 +92,7 @@ def test_where_something_else_has_changed_the_same_rows_make_the_same_page(
 def test_the_connections_of_a_process_share_a_page_and_each_proves_it_by_itself(
     database_url: str, counts: Counts
 ) -> None:
-    database = CommentDatabase(database_url, connections=2)
+    database = CommentDatabase(database_url, connections=4)
     store(database, "one")
     first = database.get_page(9)
     with database._pool.connection():

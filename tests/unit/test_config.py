@@ -16,7 +16,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert (settings.database_url, settings.port, settings.host) == (None, 5000, "127.0.0.1")
     assert (settings.log_level, settings.log_format) == ("info", "text")
     assert 1 <= settings.web_concurrency <= 8
-    assert settings.database_connections == 4
+    assert settings.database_connections == 6
 
 
 def test_every_variable_is_read() -> None:
