@@ -105,9 +105,9 @@ def in_image(image: str, script: str) -> str:
 
 
 @contextmanager
-def container(image: str, *options: str) -> Iterator[str]:
+def container(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[str]:
     """A container of the image, in the background; its id."""
-    found = docker("run", "--detach", *options, image).stdout.strip()
+    found = docker("run", "--detach", *options, image, *command).stdout.strip()
     try:
         yield found
     finally:

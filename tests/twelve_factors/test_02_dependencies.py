@@ -55,5 +55,5 @@ print(json.dumps({re.sub("[._]", "-", found.name.lower()): "==" + found.version 
 
 @pytest.mark.container
 def test_the_image_has_the_packages_of_the_lock_and_no_others(image: str) -> None:
-    expected = {name: package["version"] for name, package in LOCK["default"].items()}
+    expected = {name.replace(".", "-"): package["version"] for name, package in LOCK["default"].items()}
     assert json.loads(in_image(image, INSTALLED)) == expected
