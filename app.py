@@ -15,8 +15,8 @@ from postgres.errors import InvalidDatabaseURL
 from web import comments, service
 from web.wsgi import Application, Route, add_routes
 
-# What is derived from it: Flask's rules, the fast way, the Allow of a 405, the methods of CORS. A test compares it with
-# openapi.yaml and README.md. HEAD and OPTIONS come with each GET and each path.
+# Every call of the API. Flask's rules, the fast way, the Allow of a 405 and the methods of CORS are derived from this
+# table. A test compares it with openapi.yaml and README.md. Each GET has a HEAD too, and each path has OPTIONS.
 ROUTES = (
     Route("GET", "/comments", comments.list_comments, is_fast=True),
     Route("POST", "/comments", comments.create_comment, is_fast=True),

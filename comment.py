@@ -101,5 +101,5 @@ def _not_json(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-# An integer of any length is JSON, and int() refuses those of more than 4,300 digits: float() takes them all.
+# Integers are read as floats, because int() refuses those of more than 4,300 digits, which are JSON. None is used.
 _DECODER = json.JSONDecoder(parse_constant=_not_json, parse_int=float)

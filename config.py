@@ -45,7 +45,7 @@ class Config:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment, after putting into it what it lacks and .env has.
 
-        `environ` stands in for both. An empty value is as if unset. Raises ConfigError, naming the variable.
+        `environ` is used instead of both. An empty value counts as not set. Raises ConfigError, naming the variable.
         """
         if environ is None:
             _load_env_file(ENV_FILE)

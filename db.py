@@ -12,8 +12,9 @@ from postgres.page_cache import SNAPSHOT, PageCache
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
-# Characters of the largest page that is kept. Each takes up to 8 bytes: an emoji 4 in the comment, and 4 in its JSON.
-MAX_KEPT = 50_000
+# Pages with more characters than this are not cached. A character takes up to 10 bytes: 4 in the comment (where there
+# is an emoji), 6 in its JSON (if it is a control character).
+MAX_CACHED = 50_000
 
 # In the order of Comment's fields. PostgreSQL writes the time: Python took as long for those of a page as for the rest.
 COLUMNS = (
@@ -30,7 +31,7 @@ class KeyReused(Exception):
 class Page:
     """Comments by ascending id, and whether there are more behind them.
 
-    As long as nothing has changed, the same page is the same object. `rendered` is for what the web side makes of it.
+    As long as nothing has changed, the same page is the same object. The web side puts its answer into `rendered`.
     """
 
     comments: list[Comment]
@@ -46,8 +47,8 @@ class Page:
 class CommentDatabase:
     """The comments in one PostgreSQL database.
 
-    Each method is one statement, but where it says otherwise, and what it returns is committed. Every method raises
-    DatabaseUnavailable, within CALL_TIMEOUT (postgres/deadline.py).
+    Each method runs one statement, unless its docstring says otherwise. What it returns is committed. Every method may
+    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
     """
 
     def __init__(self, database_url: str, connections: int = 6, keeps_pages: bool = True) -> None:
@@ -90,14 +91,14 @@ class CommentDatabase:
     def get_page(self, limit: int, after: int = 0, thread: str | None = None) -> Page:
         """At most `limit` comments behind the id `after` (0 to 2^63-1), of all threads or of one.
 
-        One statement, or two where the page was kept and has changed (postgres/page_cache.py).
+        It runs two statements if the page was cached and may have changed (postgres/page_cache.py).
         """
         key = (limit, after, thread)
         with self._pool.connection() as connection:
             page = self._pages.get_fresh(connection, key)
             if page is None:
                 snapshot, page = read_page(connection, self._snapshot, *key)
-                page = self._pages.keep(connection, key, snapshot if page.size <= MAX_KEPT else None, page)
+                page = self._pages.store(connection, key, snapshot if page.size <= MAX_CACHED else None, page)
         return page
 
     def delete_comment(self, comment_id: int) -> bool:
@@ -135,8 +136,8 @@ def read_page(
 ) -> tuple[str | None, Page]:
     """Read a page, and the value of the SQL expression `snapshot` with it (None for an empty page).
 
-    Of one thread, pairs are compared, so that the page can be read off the primary key only. For
-    `thread = … ORDER BY id` PostgreSQL may take the index of ids instead, and pass by every comment of other threads.
+    For one thread, pairs are compared, so that PostgreSQL uses the primary key. With `thread = … ORDER BY id` it may
+    use the index of ids instead, and skip every comment of the other threads.
     """
     columns = f"{snapshot}, {COLUMNS}"
     if thread is None:

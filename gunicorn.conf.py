@@ -1,6 +1,6 @@
 """How the processes run. gunicorn reads this file by itself; https://gunicorn.org/reference/settings/ has the settings.
 
-A global with the name of a setting is that setting: hence `settings`, since `config` is one.
+gunicorn takes every global variable that has the name of a setting. `config` is such a name: hence `settings`.
 """
 
 from gevent import monkey
@@ -29,20 +29,23 @@ wsgi_app = "app:create_app()"
 # An IPv6 address stands in brackets.
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 
-# Processes use the cores. In each, greenlets wait for the database and for clients: one that is slow, or says nothing,
-# holds a socket and a few kB, and nobody waits behind it.
+# Processes use the cores. In each, greenlets wait for the database and for clients. A client that is slow, or says
+# nothing, holds a socket and some 40 kB, and nobody waits behind it.
 workers = settings.web_concurrency
 worker_class = "web.worker.Worker"
 
-# Seconds after which a connection is closed on which no whole head of a request has come, be it the first or the next.
+# Seconds. A connection is closed if no complete head of a request arrives in that time: the first one, or the next.
 keepalive = 2
 
-# Connections of a process: as many as it may have files, less some for PostgreSQL and the log.
+# The most clients of a process: its limit on open files, less a reserve for PostgreSQL and the log.
 worker_connections = 10_000
-_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-files = worker_connections + 100 if most == resource.RLIM_INFINITY else min(most, worker_connections + 100)
-resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-worker_connections = files - 100
+reserve = 100 + settings.database_connections
+_, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+soft_limit = worker_connections + reserve
+if hard_limit != resource.RLIM_INFINITY:
+    soft_limit = min(soft_limit, hard_limit)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
+worker_connections = max(1, soft_limit - reserve)
 
 # Longer than any request takes. A worker that misses the signal, because it is just starting, is ended after that.
 graceful_timeout = 10  # seconds
@@ -101,10 +104,10 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let every signal end a worker as SIGTERM does; and when the last of the first workers is up, say what to try.
+    """Stop gracefully on SIGQUIT, and ignore SIGINT. When the last of the first workers is up, say what to try.
 
-    Ctrl-C reaches a worker from the terminal and, as SIGQUIT, from the master. gunicorn's own handler for these two may
-    wait for a lock that it holds itself then, and the worker would hang. It would also drop what was accepted.
+    Ctrl-C sends SIGINT to the workers too; the master then sends them SIGQUIT. gunicorn's own handlers of both can
+    deadlock, and they drop accepted requests.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGQUIT, worker.handle_exit)

@@ -1,4 +1,4 @@
-"""The connections of a process: a pool whose calls wait in a fair queue, and end at a deadline."""
+"""The connections of a process: a pool with a fair queue. Every call ends at a deadline."""
 
 import threading
 import time
@@ -9,41 +9,39 @@ from contextlib import contextmanager
 import psycopg2
 
 from postgres.deadline import CALL_TIMEOUT, MARGIN, Connection
-from postgres.errors import SLOW, DatabaseUnavailable, explain
+from postgres.errors import SLOW, DatabaseUnavailable, translate
 from postgres.hosts import Hosts
 
 
 class ConnectionPool:
-    """At most `size` connections to one database, each opened when it is first needed.
+    """At most `size` connections to one database. Each is opened when it is first needed.
 
-    A call has one connection to itself. The one that was used last is given out first, because what is kept of a page
-    belongs to a connection (page_cache.py).
+    The pool is LIFO, because the snapshot ids of cached pages belong to a connection (page_cache.py).
 
-    Calls that write leave one connection to the others, so that reads go on while writes wait: for a lock, or for a
-    standby that must confirm them. Calls that read have half of the connections: each connection more would have to
-    prove, and to read again after a change, the same pages.
+    Writes never use the last connection, so reads go on while writes wait for a lock or for a standby. Reads use at
+    most half of the connections, because each one more must check the same cached pages again.
     """
 
     def __init__(self, hosts: Hosts, size: int) -> None:
+        """Connects to nothing."""
         self._hosts = hosts
-        places = FairSemaphore(size)
-        self._needed_to_read = (FairSemaphore(max(1, size // 2)), places)
-        self._needed_to_write = (FairSemaphore(max(1, size - 1)), places)
+        in_all = FairSemaphore(size)
+        self._read_semaphores = (FairSemaphore(max(1, size // 2)), in_all)
+        self._write_semaphores = (FairSemaphore(max(1, size - 1)), in_all)
         self._idle: list[Connection] = []
 
     @contextmanager
     def connection(self, to_write: bool = False) -> Iterator[Connection]:
-        """A connection for one call, which has CALL_TIMEOUT for all that it does: to wait for this, to connect, to ask.
+        """Lend a connection for one call. CALL_TIMEOUT covers waiting for it, connecting and all statements.
 
-        After any error the connection is closed. Raises DatabaseUnavailable instead of psycopg2's errors that pass by
-        themselves.
+        After any error the connection is closed. Temporary errors of psycopg2 are raised as DatabaseUnavailable.
         """
         deadline = time.monotonic() + CALL_TIMEOUT
-        taken = []
+        acquired = []
         try:
-            for semaphore in self._needed_to_write if to_write else self._needed_to_read:
+            for semaphore in self._write_semaphores if to_write else self._read_semaphores:
                 semaphore.acquire(deadline - MARGIN - time.monotonic())
-                taken.append(semaphore)
+                acquired.append(semaphore)
             connection = self._idle_or_new(deadline)
             try:
                 yield connection
@@ -54,11 +52,11 @@ class ConnectionPool:
         except TimeoutError as error:
             raise DatabaseUnavailable(SLOW) from error
         except psycopg2.Error as error:
-            if explanation := explain(error):
-                raise explanation from error
+            if translated := translate(error):
+                raise translated from error
             raise
         finally:
-            for semaphore in reversed(taken):
+            for semaphore in reversed(acquired):
                 semaphore.release()
 
     def close(self) -> None:
@@ -67,20 +65,22 @@ class ConnectionPool:
             self._idle.pop().close()
 
     def _idle_or_new(self, deadline: float) -> Connection:
+        connection = self._open_idle() or self._hosts.connect(deadline)
+        connection.deadline = deadline
+        return connection
+
+    def _open_idle(self) -> Connection | None:
+        """The idle connection that was used last, if the server has not closed it."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.is_hung_up():
-                connection.deadline = deadline
+            if not connection.is_closed_by_server():
                 return connection
             connection.close()
-        return self._hosts.connect(deadline)
+        return None
 
 
 class FairSemaphore:
-    """A semaphore that lets in whoever has waited longest.
-
-    Those of threading and gevent promise no order: somebody who comes at the right moment passes all who wait.
-    """
+    """A FIFO semaphore. In those of threading and gevent, a new caller can overtake those who wait."""
 
     def __init__(self, value: int) -> None:
         self._value = value
@@ -88,23 +88,24 @@ class FairSemaphore:
         self._lock = threading.Lock()
 
     def acquire(self, timeout: float) -> None:
-        """Take a place. Raises TimeoutError if none became free within `timeout` seconds."""
+        """Take a permit. Raises TimeoutError if none became free within `timeout` seconds."""
         with self._lock:
             if self._value > 0:
                 self._value -= 1
                 return
-            turn = threading.Lock()
+            turn = threading.Lock()  # release() opens it when it is our turn
             turn.acquire()
             self._waiting.append(turn)
         if turn.acquire(timeout=max(0, timeout)):
             return
         with self._lock:
-            if turn in self._waiting:  # else it became our turn in the very moment in which the time was over
+            if turn in self._waiting:
                 self._waiting.remove(turn)
                 raise TimeoutError("no connection of the pool became free in time")
+        # release() gave us the permit at the very end of the timeout.
 
     def release(self) -> None:
-        """Give the place to whoever has waited longest, or back."""
+        """Give the permit to whoever has waited longest, or back."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()

@@ -1,8 +1,8 @@
-"""The bound on the time of a call.
+"""A connection with a deadline: a call ends in time, whatever PostgreSQL does.
 
-A call ends at the deadline of its connection, whatever PostgreSQL does. Neither statement_timeout nor libpq's own
-settings end a call to a server that is stopped or cut off, so psycopg2 waits by wait_until_deadline() here. The server
-gets a timeout too, so that it does not go on with what nobody waits for.
+Neither statement_timeout nor libpq's own settings help if the server is stopped or cannot be reached. So the client
+stops waiting at the deadline: psycopg2 waits by wait_until_deadline(). The server gets a timeout too, so that it does
+not go on with a statement for which nobody waits.
 """
 
 import math
@@ -16,8 +16,11 @@ from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
 from postgres.waiting import can_be_read, wait_for
 
-CALL_TIMEOUT = 1.75  # seconds that a call has for everything: a free connection, connecting, its statements
-MARGIN = 0.25  # seconds before the deadline: the server gives up a statement by then, and none is begun after that
+# Seconds that a call has for everything: waiting for a connection, connecting, its statements.
+CALL_TIMEOUT = 1.75
+# Seconds before the deadline. No statement starts after that point, and the server's timeout ends there, or up to 0.1 s
+# later.
+MARGIN = 0.25
 
 Rows = list[tuple[Any, ...]]
 
@@ -42,8 +45,8 @@ class Connection(PsycopgConnection):
     def fetch(self, statement: str, parameters: Sequence[object] = ()) -> Rows:
         """Run one statement that returns rows, in one round trip. Raises psycopg2.Error.
 
-        The two statements that are sent are one transaction, so the timeout is set for this statement only. Behind
-        PgBouncer in transaction mode a setting of the session would be passed on to another client.
+        SET LOCAL and the statement are one transaction, so the timeout is for this statement only. A setting of the
+        session would leak to other clients behind PgBouncer in transaction mode.
         """
         with self.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {self._server_timeout()}; {statement}", parameters)
@@ -53,11 +56,11 @@ class Connection(PsycopgConnection):
         """Milliseconds that the server gets for a statement, in steps of 100 (0: no bound). Raises DeadlineExceeded."""
         left = self.deadline - MARGIN - time.monotonic()
         if left <= 0:
-            raise DeadlineExceeded("no time is left to ask")
+            raise DeadlineExceeded("no time is left for another statement")
         return 0 if left == math.inf else math.ceil(left * 10) * 100
 
-    def is_hung_up(self) -> bool:
-        """Whether the server has closed this idle connection: only then is there something to read on it.
+    def is_closed_by_server(self) -> bool:
+        """Whether there is something to read on this idle connection. Nearly always that is its end.
 
         A `SELECT 1` would be a second round trip.
         """

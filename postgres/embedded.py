@@ -25,7 +25,7 @@ import psutil
 
 from config import ConfigError
 from postgres.errors import DatabaseUnavailable
-from postgres.migrations import migrate
+from postgres.migrations import MigrationFailed, migrate
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # platformdirs', where XDG_RUNTIME_DIR is not set
@@ -54,7 +54,7 @@ def start(directory: Path = DIRECTORY) -> str:
                 _start_server(directory)
         url = _url(directory)
         migrate(url)
-    except (OSError, subprocess.SubprocessError, DatabaseUnavailable) as error:
+    except (OSError, subprocess.SubprocessError, DatabaseUnavailable, MigrationFailed) as error:
         raise ConfigError(
             f"The embedded PostgreSQL does not start: see above and {directory}/log, or set DATABASE_URL."
         ) from error

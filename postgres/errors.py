@@ -8,11 +8,12 @@ import psycopg2
 AWAY = "The database does not answer; try again later."
 SLOW = "The database took too long; try again later."
 
-# The errors that pass by themselves: the beginning of the SQLSTATE, and the sentence for clients.
+# Temporary errors: the beginning of the SQLSTATE, and the sentence for clients.
 UNAVAILABLE = {
     "08": AWAY,  # connection exception
     "57P": AWAY,  # shut down, crashed or starting up
     "53": "The database is full or has no connection left; try again later.",  # insufficient resources
+    "40": "The database could not do this beside other requests; try again later.",  # transaction rollback
     "57014": SLOW,  # query canceled, by the server's timeout
     "55P03": SLOW,  # lock not available
     "25006": "The database is read-only for now; try again later.",  # read-only SQL transaction
@@ -22,7 +23,7 @@ UNAVAILABLE = {
 # libpq gives no SQLSTATE to a connection that it could not open, or that it lost.
 CONNECTION_EXCEPTION = "08000"
 
-# What a statement names that is not there yet: a table, a column.
+# A table or a column that a statement names is not there: not yet.
 UNDEFINED = ("42P01", "42703")
 
 
@@ -31,7 +32,7 @@ class InvalidDatabaseURL(ValueError):
 
 
 class DatabaseUnavailable(Exception):
-    """The database can't do it now and may do it later. The text is for clients; the cause is for the log."""
+    """A temporary failure of the database. The text is for clients; the cause is for the log."""
 
 
 class SchemaNotCurrent(DatabaseUnavailable):
@@ -41,8 +42,8 @@ class SchemaNotCurrent(DatabaseUnavailable):
         super().__init__("The database schema is not current: run `flask migrate`.")
 
 
-def explain(error: psycopg2.Error) -> DatabaseUnavailable | None:
-    """The meaning of an error that passes by itself; None for any other error, which is a fault of the service."""
+def translate(error: psycopg2.Error) -> DatabaseUnavailable | None:
+    """The exception that a temporary error means. None for any other error, which is a fault of the service."""
     state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
     if state in UNDEFINED:
         return SchemaNotCurrent()

@@ -1,6 +1,6 @@
-"""The servers that a DATABASE_URL names, tried in turn as libpq tries them, but each with a bound on its time.
+"""The servers that a DATABASE_URL names. They are tried in turn, and each has a limit on its time.
 
-libpq itself looks up a host's name without any bound, and waits for ever for a host that is silent.
+libpq itself has no limit: it waits for ever for a name server, or for a host, that does not answer.
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
 """
 
@@ -22,23 +22,29 @@ Host = dict[str, str]
 
 
 class Hosts:
-    """The servers of one URL. A lookup of a name runs in a thread, so that the caller need not wait for its end."""
+    """The servers of one URL. Names are looked up in threads, so that the caller can time out."""
 
     def __init__(self, database_url: str) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters. Connects to nothing. Raises InvalidDatabaseURL."""
         self._parameters = parse_url(database_url)
         self._hosts = split_hosts(self._parameters)
-        self._lookups = ThreadPoolExecutor(2, thread_name_prefix="lookup")
+        self._lookups = ThreadPoolExecutor(10, thread_name_prefix="lookup")
 
     def connect(self, deadline: float) -> Connection:
         """A connection to the first server that will do; `deadline` is in the time of time.monotonic().
 
         Raises psycopg2.OperationalError, whose text says for each server what was wrong.
         """
+        return first_that_connects(self._in_turn(), deadline, self._connect_by_name)
+
+    def _in_turn(self) -> list[Host]:
+        """The servers in the order in which they are to be tried."""
         hosts = list(self._hosts)
         if self._parameters.get("load_balance_hosts") == "random":
             random.shuffle(hosts)
-        return first_that_connects(hosts, deadline, self._connect_by_name)
+        if len(hosts) > 1 and self._parameters.get("target_session_attrs") == "prefer-standby":
+            return [host | {"target_session_attrs": wanted} for wanted in ("standby", "any") for host in hosts]
+        return hosts
 
     def _connect_by_name(self, host: Host, deadline: float) -> Connection:
         return first_that_connects(self._look_up(host, deadline), deadline, self._connect)
@@ -59,7 +65,7 @@ class Hosts:
 
     def _connect(self, host: Host, deadline: float) -> Connection:
         try:
-            return Connection(make_dsn(**self._parameters | host, client_encoding="UTF8"), deadline)
+            return Connection(make_dsn(**self._parameters | host | {"client_encoding": "UTF8"}), deadline)
         except psycopg2.OperationalError as error:
             raise psycopg2.OperationalError(f"{make_dsn(**host) or 'default host'}: {str(error).strip()}") from error
 
@@ -70,8 +76,8 @@ def parse_url(database_url: str) -> dict[str, str]:
         parameters = parse_dsn(database_url)
     except (psycopg2.ProgrammingError, UnicodeError):
         raise InvalidDatabaseURL from None
-    # A / or @ in a password must be percent-encoded. If not, a part of the password is taken for a host or a port, and
-    # would be shown as one. A host that begins with a slash is the directory of a socket.
+    # A / or @ in a password must be percent-encoded. Otherwise libpq takes a part of the password for a host or a port,
+    # and error messages would show it. A host that begins with a slash is the directory of a socket.
     is_host = re.fullmatch("/.*|[^@]*", parameters.get("host", ""))
     if not is_host or not re.fullmatch("[0-9,]*", parameters.get("port", "")):
         raise InvalidDatabaseURL
@@ -79,13 +85,12 @@ def parse_url(database_url: str) -> dict[str, str]:
 
 
 def split_hosts(parameters: dict[str, str]) -> list[Host]:
-    """Each host of a URL by itself, in the order in which libpq tries them."""
+    """Each host of a URL by itself, in the order of the URL. Raises InvalidDatabaseURL if there are too many ports."""
     lists = {name: parameters[name].split(",") for name in ("host", "hostaddr", "port") if name in parameters}
-    count = max([1, *map(len, lists.values())])
-    hosts: list[Host] = [{name: values[n % len(values)] for name, values in lists.items()} for n in range(count)]
-    if count > 1 and parameters.get("target_session_attrs") == "prefer-standby":
-        return [host | {"target_session_attrs": wanted} for wanted in ("standby", "any") for host in hosts]
-    return hosts
+    count = max([len(lists.get("host", [])), len(lists.get("hostaddr", [])), 1])
+    if any(len(values) not in (1, count) for values in lists.values()):
+        raise InvalidDatabaseURL
+    return [{name: values[n % len(values)] for name, values in lists.items()} for n in range(count)]
 
 
 def first_that_connects(

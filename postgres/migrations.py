@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psycopg2 import Error
 
 from postgres.deadline import CALL_TIMEOUT, Connection
-from postgres.errors import explain
+from postgres.errors import translate
 from postgres.hosts import Hosts
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "migrations"
@@ -68,7 +68,7 @@ def migrate(database_url: str) -> list[str]:
         _refuse_other_encodings(connection)
         return [name for name in names() if _apply(connection, name)]
     except Error as error:
-        raise explain(error) or MigrationFailed("A migration failed and is undone.") from error
+        raise translate(error) or MigrationFailed("A migration failed and is undone.") from error
     finally:
         connection.close()  # and with it the transaction that did not come to its COMMIT
 
@@ -78,8 +78,8 @@ def _connect(database_url: str) -> Connection:
     try:
         connection = Hosts(database_url).connect(time.monotonic() + CALL_TIMEOUT)
     except Error as error:
-        if explanation := explain(error):
-            raise explanation from error
+        if translated := translate(error):
+            raise translated from error
         raise
     connection.deadline = math.inf
     return connection

@@ -1,21 +1,21 @@
-"""Pages that a process keeps. The request for a page proves that it is fresh: a read after a 201 shows that comment.
+"""A cache of pages in each process. Every request checks with PostgreSQL that a cached page is current.
 
-A page is kept with the name of the snapshot under which PostgreSQL read its rows. The next request for it asks for the
-name of the snapshot only. The same name means the same rows. If the name differs, the rows are read again; if they are
-the same, since the change was elsewhere, the page is the same object as before, with all that was made of it.
+A page is cached with the id of the snapshot under which PostgreSQL read its rows. The next request for it reads the id
+of the current snapshot only. The same id means the same rows. If the id differs, the rows are read again. If they are
+equal, because the change was elsewhere, the cached object stays, with the answer that the web side has made of it.
 
-- Why the same name means the same rows: pg_current_snapshot() names every transaction that had not ended when the
-  statement began (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT). A transaction
-  that shows in other rows has ended since, so the name is another. The end of any transaction that wrote to any table
-  changes the name: too often rather than too seldom.
-- A name belongs to one connection. A crash of the server gives numbers of transactions again that were never on disk,
-  so a name must not outlive the connection that read it. Behind PgBouncer a client's connection may outlive a crash or
-  change its server, so the server's process and the time of its start are part of the name.
-- The page itself may be shared by all connections of the process, each with its own name of a snapshot for it.
-- Nothing is kept where a name proves nothing: on a hot standby, where two snapshots of one name may differ by a row,
-  and on Citus, where the rows are on other machines. Foreign tables need PAGE_CACHE=off.
-- Asking for the name is a statement of its own. One statement that reads the rows only if the name differs (a LEFT
-  JOIN) is planned in full for nothing.
+- Why the same id means the same rows: pg_current_snapshot() names every transaction that had not ended when the
+  statement began (https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT). If rows have
+  changed, a transaction has committed in between, and that changes the id. Every other write changes it too: that costs
+  a read, but it never gives an old page.
+- A snapshot id is valid on one connection only. After a crash PostgreSQL may use the numbers of lost transactions
+  again, so an id must not outlive the connection that read it. Behind PgBouncer a client's connection may outlive a
+  crash, or change its server: so the id contains the server's process and the time of its start.
+- All connections of the process share a cached page. Each has its own snapshot id for it.
+- Nothing is cached where the id proves nothing: on a hot standby, where two snapshots with the same id may differ by a
+  row, and on Citus, where the rows are on other machines. Foreign tables need PAGE_CACHE=off.
+- The id is read by a statement of its own. A single conditional statement (a LEFT JOIN) is slower, because PostgreSQL
+  plans all of it even when no row is needed.
 """
 
 from collections import OrderedDict
@@ -27,57 +27,52 @@ from weakref import WeakKeyDictionary
 
 from postgres.deadline import Connection
 
-MAX_PAGES = 32
+MAX_ENTRIES = 32
 
-# The name of the snapshot; no row where it proves nothing. Every function in it is STABLE: the same for all of a
-# statement.
+# The id of the snapshot; no row where it proves nothing. All its functions are STABLE: one value for a whole statement.
 SNAPSHOT = (
     "SELECT concat_ws(' ', pg_current_snapshot(), pg_postmaster_start_time(), pg_backend_pid())"
     " WHERE current_setting('citus.version', true) IS NULL AND current_setting('in_hot_standby', true) = 'off'"
 )
 
-Page = TypeVar("Page")
+T = TypeVar("T")
 
 
 @dataclass
-class Kept(Generic[Page]):
-    """A page, and by connection the name of the snapshot under which that connection has read it."""
+class Entry(Generic[T]):
+    """A cached page, and for each connection the id of the snapshot under which that connection has read it."""
 
-    page: Page
+    page: T
     snapshots: WeakKeyDictionary[Connection, str] = field(default_factory=WeakKeyDictionary)
 
 
-class PageCache(Generic[Page]):
-    """At most MAX_PAGES pages; the one that nobody has asked for the longest goes first. Pages are compared by `==`."""
+class PageCache(Generic[T]):
+    """At most MAX_ENTRIES pages. The least recently used one is dropped first. Pages are compared by `==`."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, Kept[Page]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, Entry[T]] = OrderedDict()
 
-    def get_fresh(self, connection: Connection, key: Hashable) -> Page | None:
-        """The page if it is kept and PostgreSQL proves it fresh; else None. Raises psycopg2.Error."""
-        kept = self._kept.get(key)
-        snapshot = kept.snapshots.get(connection) if kept else None
-        if kept is None or snapshot is None or connection.fetch(SNAPSHOT) != [(snapshot,)]:
+    def get_fresh(self, connection: Connection, key: Hashable) -> T | None:
+        """The page if it is cached and PostgreSQL says that it is current; else None. Raises psycopg2.Error."""
+        entry = self._entries.get(key)
+        snapshot = entry.snapshots.get(connection) if entry else None
+        if entry is None or snapshot is None or connection.fetch(SNAPSHOT) != [(snapshot,)]:
             return None
-        self._touch(key)
-        return kept.page
+        with suppress(KeyError):  # another request may have dropped it meanwhile
+            self._entries.move_to_end(key)
+        return entry.page
 
-    def keep(self, connection: Connection, key: Hashable, snapshot: str | None, page: Page) -> Page:
-        """Keep a page that was read under this snapshot (None: it proves nothing); returns the page that is kept.
+    def store(self, connection: Connection, key: Hashable, snapshot: str | None, page: T) -> T:
+        """Cache a page that was read under this snapshot. Returns the cached object: an equal one may be there already.
 
-        That is the object that was kept before, if it is the same page.
+        Without a snapshot id (None) the page is returned, and not cached.
         """
-        kept = self._kept.get(key)
-        if kept is None or kept.page != page:
-            kept = Kept(page)
+        entry = self._entries.pop(key, None)
+        if entry is None or entry.page != page:
+            entry = Entry(page)
         if snapshot is not None:
-            kept.snapshots[connection] = snapshot
-            self._kept[key] = kept
-            self._touch(key)
-            if len(self._kept) > MAX_PAGES:
-                self._kept.popitem(last=False)
-        return kept.page
-
-    def _touch(self, key: Hashable) -> None:
-        with suppress(KeyError):  # another request may have made it go meanwhile
-            self._kept.move_to_end(key)
+            entry.snapshots[connection] = snapshot
+            self._entries[key] = entry
+            if len(self._entries) > MAX_ENTRIES:
+                self._entries.popitem(last=False)
+        return entry.page

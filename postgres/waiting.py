@@ -1,14 +1,14 @@
-"""Waiting for a socket: as a greenlet under gunicorn's worker, as a thread under `flask run` and in a command.
+"""Waiting for a socket: in a greenlet under gunicorn, in a thread under `flask run` and in commands.
 
-gunicorn.conf.py patches the standard library before it imports this. gevent's own functions are used then, because they
-take half as long as the patched ones.
+gunicorn.conf.py patches the standard library before it imports this. Then gevent's own functions are used, because they
+take less time than the patched ones.
 """
 
 import math
 import select
 import sys
 
-IS_GREEN = "gevent" in sys.modules
+IS_GREEN = "gevent.monkey" in sys.modules and sys.modules["gevent.monkey"].is_module_patched("socket")
 
 if IS_GREEN:
     from gevent.monkey import get_original
@@ -29,7 +29,7 @@ def wait_for(descriptor: int, to_read: bool, timeout: float) -> None:
 
 
 def can_be_read(descriptor: int) -> bool:
-    """Whether there is something to read on the socket now, or its end. It takes a microsecond; nobody else runs."""
+    """Whether there is something to read on the socket now, or its end. It lets no other greenlet run."""
     return _poll(descriptor, True, 0)
 
 

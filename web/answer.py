@@ -12,7 +12,7 @@ Headers = list[tuple[str, str]]
 
 
 class Answer(NamedTuple):
-    """An answer, but for the headers that every answer has (web/wsgi.py)."""
+    """An answer without the headers that every answer has: web/wsgi.py adds those."""
 
     status: int
     headers: Headers
@@ -45,7 +45,7 @@ def tagged_answer(value: object, next_path: str | None = None) -> Answer:
 def conditional(request: Request, answer: Answer) -> Answer:
     """The tagged answer, or 304 where the client has it already (RFC 9110, section 13.1.2).
 
-    No other condition is looked at, and no range: they are not in the contract.
+    Other conditions and ranges are not supported.
     """
     etag = dict(answer.headers)["ETag"]
     given = request.header("If-None-Match")

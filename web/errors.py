@@ -40,7 +40,8 @@ def log_error(error: Exception, request: Request) -> None:
     """Log what somebody who runs the service wants to know: why the database is away, and what crashed where."""
     match error:
         case DatabaseUnavailable():
-            log.warning("%s (%s)", error, str(error.__cause__).strip(), extra={"request_id": request.id})
+            cause = f" ({str(error.__cause__).strip()})" if error.__cause__ else ""
+            log.warning("%s%s", error, cause, extra={"request_id": request.id})
         case InvalidInput() | KeyReused() | HTTPException():
             pass  # the client's, who is told
         case _:

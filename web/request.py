@@ -21,7 +21,7 @@ Environ = dict[str, Any]
 
 
 class Request:
-    """One request, and what it is answered with: the configuration and the database.
+    """A request, with the configuration and the database that its function needs.
 
     `id` is the client's own X-Request-ID if that is a proper one, else a new one. `started` is in the time of
     time.perf_counter().
@@ -58,9 +58,9 @@ class Request:
         return found
 
     def query(self) -> dict[str, str]:
-        """The parameters of the query; of a repeated one the first counts.
+        """The parameters of the query. If one is repeated, its first value counts.
 
-        Bytes that are not UTF-8 become lone surrogates, which no rule lets pass.
+        Bytes that are not UTF-8 become lone surrogates, which validation refuses.
         """
         text = self.environ["QUERY_STRING"].encode("latin-1").decode("utf-8", "surrogateescape")
         return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="surrogateescape")))

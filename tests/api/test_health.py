@@ -10,6 +10,8 @@ from config import Config
 from db import CommentDatabase
 from postgres.migrations import migrate
 
+from support.postgres import sql
+
 UNREACHABLE = "postgresql://127.0.0.1:1/x"
 
 
@@ -39,6 +41,17 @@ def test_before_the_migration_every_call_says_what_to_do(new_database: Callable[
     response = client_of(new_database()).get(path)
     assert response.status_code == 503
     assert response.json == {"error": "The database schema is not current: run `flask migrate`."}
+
+
+def test_a_migration_that_is_missing_is_logged_without_a_cause(
+    new_database: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = new_database()
+    migrate(url)
+    sql(url, "DELETE FROM schema_migrations")
+    assert client_of(url).get("/readyz").status_code == 503
+    warning, _ = capsys.readouterr().out.splitlines()
+    assert "The database schema is not current: run `flask migrate`. request_id=" in warning
 
 
 def test_ready_once_it_is_migrated(new_database: Callable[..., str]) -> None:

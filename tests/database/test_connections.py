@@ -15,7 +15,7 @@ from comment import Comment
 from db import CommentDatabase
 from postgres.connections import ConnectionPool, FairSemaphore
 from postgres.errors import DatabaseUnavailable
-from postgres.hosts import Hosts, parse_url, split_hosts
+from postgres.hosts import Hosts, parse_url
 
 from support.forwarder import forwarder
 from support.postgres import sql
@@ -91,11 +91,27 @@ def test_a_host_that_is_silent_is_passed_by(database_url: str) -> None:
     ],
 )
 def test_the_hosts_are_tried_as_libpq_tries_them(url: str, tried: list[tuple[str | None, ...]]) -> None:
-    parameters = parse_url(url)
-    hosts = [parameters | host for host in split_hosts(parameters)]
+    hosts = [parse_url(url) | host for host in Hosts(url)._in_turn()]
     assert [
         tuple(host.get(name) or None for name in ("host", "port", "target_session_attrs")) for host in hosts
     ] == tried
+
+
+def test_a_random_order_keeps_the_standbys_first() -> None:
+    hosts = Hosts("postgresql://a,b/x?load_balance_hosts=random&target_session_attrs=prefer-standby")
+    orders = [[(host["host"], host["target_session_attrs"]) for host in hosts._in_turn()] for _ in range(50)]
+    assert {tuple(wanted for _, wanted in order) for order in orders} == {("standby", "standby", "any", "any")}
+    assert {order[0][0] for order in orders} == {"a", "b"}
+
+
+def test_a_new_connection_has_all_the_time_that_is_left_of_the_call(database_url: str) -> None:
+    """Not only the share of its host, the first of several."""
+    with silent_port() as silent, forwarder(database_url) as path:
+        host = f"127.0.0.1:{urlsplit(path.url).port}"
+        pool = ConnectionPool(Hosts(path.url.replace(host, f"{host},127.0.0.1:{silent},127.0.0.1:{silent}")), 1)
+        with pool.connection() as connection:
+            assert connection.fetch("SELECT 1 FROM pg_sleep(1)") == [(1,)]
+        pool.close()
 
 
 def test_when_no_host_will_do_the_cause_says_why_for_each() -> None:

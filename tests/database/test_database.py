@@ -19,6 +19,7 @@ from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCu
 from postgres.migrations import migrate
 
 from support.postgres import sql
+from support.processes import wait_for
 
 
 def store(database: CommentDatabase, *texts: str, thread: str = "") -> list[Comment]:
@@ -116,7 +117,7 @@ def test_calls_share_the_connections_and_each_has_one_to_itself(database_url: st
         assert all(pool.map(call, range(200)))
     assert 1 <= connections(database_url) <= 3
     database.close()
-    assert connections(database_url) == 0
+    wait_for(lambda: connections(database_url) == 0, "all of them to be closed")
 
 
 def test_a_connection_that_the_server_closed_costs_no_call(database: CommentDatabase, database_url: str) -> None:
@@ -185,7 +186,7 @@ def test_a_database_without_the_schema_says_what_to_do(new_database: Callable[..
     ("state", "unavailable"),
     [
         *((state, True) for state in ["08000", "08006", "53100", "53200", "53300", "57P01", "57P02", "57P03"]),
-        *((state, True) for state in ["57014", "55P03", "25006", "42P01", "42703", "42501"]),
+        *((state, True) for state in ["57014", "55P03", "25006", "42P01", "42703", "42501", "40001", "40P01"]),
         *((state, False) for state in ["22003", "23514", "2200H", "XX000", "0A000"]),
     ],
 )
@@ -220,6 +221,7 @@ def test_a_read_only_database_reads_and_says_so_to_writes(database: CommentDatab
         "postgresql://h/%ff",
         "postgresql://u:s3cret/x@h/c",
         "postgresql://u:a@s3cret@h",
+        "postgresql://a,b/x?port=1,2,3",
     ],
 )
 def test_a_url_that_libpq_can_not_read(url: str) -> None:
@@ -244,6 +246,12 @@ def test_text_is_utf8_whatever_the_client_s_environment_says(
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     database = CommentDatabase(database_url)
     assert store(database, "\u2603 \U0001f600")[0].comment == "\u2603 \U0001f600"
+    database.close()
+
+
+def test_a_client_encoding_in_the_url_is_no_matter(database_url: str) -> None:
+    database = CommentDatabase(f"{database_url}{'&' if '?' in database_url else '?'}client_encoding=LATIN1")
+    assert store(database, "\u2603")[0].comment == "\u2603"
     database.close()
 
 

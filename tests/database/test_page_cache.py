@@ -53,7 +53,7 @@ def page(database: CommentDatabase, after: int = 0, thread: str | None = None) -
 
 def kept(database: CommentDatabase) -> list[Any]:
     """The keys of the pages that are kept."""
-    return list(database._pages._kept)
+    return list(database._pages._entries)
 
 
 def store(database: CommentDatabase, *texts: str, thread: str = "") -> None:
@@ -193,10 +193,10 @@ def test_another_connection_s_name_of_a_snapshot_proves_nothing(
 
 
 def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatabase, counts: Counts) -> None:
-    for n in range(page_cache.MAX_PAGES + 9):
+    for n in range(page_cache.MAX_ENTRIES + 9):
         store(database, "one", thread=str(n))
         page(database, thread=str(n))
-    assert len(kept(database)) == page_cache.MAX_PAGES
+    assert len(kept(database)) == page_cache.MAX_ENTRIES
     before = kept(database)
     store(database, *["x" * 10_000] * 6)
     database.get_page(20, 0, "")
@@ -204,15 +204,24 @@ def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatab
     assert kept(database) == before
 
 
+def test_a_page_that_has_grown_too_large_is_dropped(database: CommentDatabase, counts: Counts) -> None:
+    """Else each request would ask for the id of the snapshot in vain, and then for the rows."""
+    store(database, "one")
+    until_kept(database, counts)
+    store(database, *["x" * 10_000] * 6)
+    database.get_page(9)
+    assert kept(database) == []
+
+
 def test_the_page_that_is_asked_for_is_the_last_to_go(database: CommentDatabase, counts: Counts) -> None:
-    for n in range(page_cache.MAX_PAGES + 1):
+    for n in range(page_cache.MAX_ENTRIES + 1):
         store(database, "one", thread=str(n))
-    for n in range(page_cache.MAX_PAGES):
+    for n in range(page_cache.MAX_ENTRIES):
         page(database, thread=str(n))
     until_kept(database, counts, thread="0")
-    page(database, thread=str(page_cache.MAX_PAGES))
+    page(database, thread=str(page_cache.MAX_ENTRIES))
     threads = {thread for _, _, thread in kept(database)}
-    assert threads == {str(n) for n in range(page_cache.MAX_PAGES + 1)} - {"1"}
+    assert threads == {str(n) for n in range(page_cache.MAX_ENTRIES + 1)} - {"1"}
 
 
 def test_both_statements_have_the_time_of_one_call(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
