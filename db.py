@@ -12,14 +12,19 @@ from postgres.page_cache import SNAPSHOT, PageCache
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
-# Pages with more characters than this are not cached. A character takes up to 10 bytes: 4 in the comment (where there
-# is an emoji), 6 in its JSON (if it is a control character).
-MAX_CACHED = 50_000
-
 # In the order of Comment's fields. PostgreSQL writes the time: Python took as long for those of a page as for the rest.
 COLUMNS = (
     "id, name, comment, thread,"
     """ to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at"""
+)
+
+
+# The columns that a client decides. Two comments with the same key must agree in them.
+WRITTEN = ("thread", "name", "comment")
+
+INSERT = (
+    f"INSERT INTO comments ({', '.join(WRITTEN)}, idempotency_key) VALUES ({'%s, ' * len(WRITTEN)}%s)"
+    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
 )
 
 
@@ -31,7 +36,8 @@ class KeyReused(Exception):
 class Page:
     """Comments by ascending id, and whether there are more behind them.
 
-    As long as nothing has changed, the same page is the same object. The web side puts its answer into `rendered`.
+    As long as nothing has changed, the same page is the same object. The web side puts its answer into `rendered`. That
+    answer must depend on the page and on the arguments of get_page() only.
     """
 
     comments: list[Comment]
@@ -40,8 +46,8 @@ class Page:
 
     @property
     def size(self) -> int:
-        """Its characters."""
-        return sum(len(comment.name) + len(comment.comment) + len(comment.thread) for comment in self.comments)
+        """The number of its characters."""
+        return sum(len(value) for comment in self.comments for value in comment if isinstance(value, str))
 
 
 class CommentDatabase:
@@ -78,7 +84,7 @@ class CommentDatabase:
                 # Deleted in between: the key is free again.
                 rows = rows or insert(connection, comment, idempotency_key)
         stored = Comment(*rows[0])
-        if (stored.name, stored.comment) != (comment.name, comment.comment):
+        if any(getattr(stored, column) != getattr(comment, column) for column in WRITTEN):
             raise KeyReused
         return stored
 
@@ -98,7 +104,7 @@ class CommentDatabase:
             page = self._pages.get_fresh(connection, key)
             if page is None:
                 snapshot, page = read_page(connection, self._snapshot, *key)
-                page = self._pages.store(connection, key, snapshot if page.size <= MAX_CACHED else None, page)
+                page = self._pages.store(connection, key, snapshot, page)
         return page
 
     def delete_comment(self, comment_id: int) -> bool:
@@ -124,11 +130,7 @@ class CommentDatabase:
 
 def insert(connection: Connection, comment: Comment, idempotency_key: str | None) -> Rows:
     """Insert a comment: the row that is stored, or none where the key is taken."""
-    return connection.fetch(
-        "INSERT INTO comments (thread, name, comment, idempotency_key) VALUES (%s, %s, %s, %s)"
-        f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}",
-        (comment.thread, comment.name, comment.comment, idempotency_key),
-    )
+    return connection.fetch(INSERT, (*(getattr(comment, column) for column in WRITTEN), idempotency_key))
 
 
 def read_page(

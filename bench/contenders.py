@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -121,7 +122,7 @@ def free_port() -> int:
 
 def ours(name: str, port: int, database_url: str, cwd: Path = ROOT, **variables: str) -> Contender:
     """The service as it ships, whatever stands in .env; `cwd` is a checkout of it."""
-    shipped = {"PAGE_CACHE": "on", "LOG_LEVEL": "info", "LOG_FORMAT": "text", "HOST": "127.0.0.1"}
+    shipped = dict(re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     own = {"DATABASE_URL": database_url, "PORT": str(port), "WEB_CONCURRENCY": str(PROCESSES)}
     environment = shipped | own | variables
     return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), cwd)

@@ -22,12 +22,15 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from postgres.deadline import Connection
 
+# At most so many pages, and none with more characters than this. A character takes up to 10 bytes: 4 in a comment with
+# an emoji, 6 in the JSON of a control character. So a process caches 16 MB at the most.
 MAX_ENTRIES = 32
+MAX_SIZE = 50_000
 
 # The id of the snapshot; no row where it proves nothing. All its functions are STABLE: one value for a whole statement.
 SNAPSHOT = (
@@ -35,7 +38,15 @@ SNAPSHOT = (
     " WHERE current_setting('citus.version', true) IS NULL AND current_setting('in_hot_standby', true) = 'off'"
 )
 
-T = TypeVar("T")
+
+class Sized(Protocol):
+    """What can be cached: `size` is its number of characters."""
+
+    @property
+    def size(self) -> int: ...
+
+
+T = TypeVar("T", bound=Sized)
 
 
 @dataclass
@@ -65,11 +76,13 @@ class PageCache(Generic[T]):
     def store(self, connection: Connection, key: Hashable, snapshot: str | None, page: T) -> T:
         """Cache a page that was read under this snapshot. Returns the cached object: an equal one may be there already.
 
-        Without a snapshot id (None) the page is returned, and not cached.
+        Without a snapshot id (None), or if it is too large, the page is returned and not cached.
         """
         entry = self._entries.pop(key, None)
         if entry is None or entry.page != page:
             entry = Entry(page)
+            if page.size > MAX_SIZE:
+                return page
         if snapshot is not None:
             entry.snapshots[connection] = snapshot
             self._entries[key] = entry

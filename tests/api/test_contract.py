@@ -72,6 +72,11 @@ def test_its_limits_are_the_code_s() -> None:
     assert parameters["limit"]["schema"]["default"] == comments.DEFAULT_LIMIT
 
 
+def test_its_comment_has_the_fields_of_the_code_s() -> None:
+    comment = CONTRACT["components"]["schemas"]["Comment"]
+    assert list(comment["properties"]) == comment["required"] == list(Comment(1, "Ada", "Hello").to_dict())
+
+
 def check(value: Any, schema: Any) -> None:
     """Validate a value by a schema of OpenAPI 3.1, which is JSON Schema's draft 2020-12."""
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(value)
@@ -148,8 +153,8 @@ def test_every_example_of_a_request_gets_a_documented_answer(
         for media in operation.get("requestBody", {}).get("content", {}).values()
         for example in examples_of(media)
     ]
-    for body in bodies or [None]:
-        response = send(client, path, method, operation, body)
+    for number, body in enumerate(bodies or [None]):
+        response = send(client, path, method, operation, body, **{"Idempotency-Key": f"key-{number}"})
         assert 200 <= response.status_code < 300
         assert_documented(response, operation)
 

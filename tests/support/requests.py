@@ -1,9 +1,13 @@
 """What requests may be made of, for hypothesis."""
 
+import re
+
 from hypothesis import strategies as st
 
+from app import ROUTES
+
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW", "get"]
-PATHS = ["/comments", "/comments/", "/comments/1", "/healthz", "/readyz", "/openapi.yaml", "/", "*", "//comments", ""]
+PATHS = ["/comments/", "/", "*", "//comments", "", *(re.sub("<.*?>", "1", route.path) for route in ROUTES)]
 BODIES = [b"", b"{}", b'{"name": "Ada", "comment": "Hello"}', b'{"name": "\\ud800"}', b"\xef\xbb\xbf{}", b"[" * 9999]
 TYPES = [
     "application/json",

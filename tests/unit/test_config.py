@@ -20,27 +20,32 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 
 def test_every_variable_is_read() -> None:
-    assert Config.from_environment(
+    read = Config.from_environment(
         {
             "DATABASE_URL": "postgres://db/comments",
             "PORT": "8123",
             "HOST": "::1",
-            "WEB_CONCURRENCY": "3",
+            "WEB_CONCURRENCY": "99",
             "DATABASE_CONNECTIONS": "16",
             "ALLOWED_ORIGINS": "https://a.example, http://[::1]:3000",
+            "PAGE_CACHE": "OFF",
             "LOG_LEVEL": "DEBUG",
             "LOG_FORMAT": "json",
         }
-    ) == Config(
+    )
+    assert read == Config(
         database_url="postgres://db/comments",
         port=8123,
         host="::1",
-        web_concurrency=3,
+        web_concurrency=99,
         database_connections=16,
         allowed_origins=("https://a.example", "http://[::1]:3000"),
+        page_cache="off",
         log_level="debug",
         log_format="json",
     )
+    unread = [field.name for field in fields(Config) if getattr(read, field.name) == getattr(Config(), field.name)]
+    assert unread == [], "each has another value than its default"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,7 @@ def test_the_bounds_of_a_port(port: str) -> None:
         *(("WEB_CONCURRENCY", value) for value in ["0", "-1", "many", "1001"]),
         *(("DATABASE_CONNECTIONS", value) for value in ["0", "-1", "many", "1001"]),
         *(("HOST", value) for value in ["nowhere", "1.2.3", "127.0.0.1:80", "http://127.0.0.1"]),
+        *(("PAGE_CACHE", value) for value in ["1", "yes"]),
         *(("LOG_LEVEL", value) for value in ["loud", "10"]),
         *(("LOG_FORMAT", value) for value in ["xml", "JSON lines"]),
         *(("ALLOWED_ORIGINS", value) for value in ["a.example", "https://a.example/", "https://*.a.example", "null"]),
