@@ -43,7 +43,10 @@ class BufferedSocket:
             self._head = data
             return
         held, self._head = self._head, b""
-        self._sock.sendall(held + data[:PIECE])
+        first = held + data[:PIECE]
+        sent = self._sock.send(first)  # nearly always all of it; sendall() would take longer
+        if sent < len(first):
+            self._sock.sendall(first[sent:])
         for start in range(PIECE, len(data), PIECE):
             self._sock.sendall(data[start : start + PIECE])
 
