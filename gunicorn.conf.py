@@ -47,17 +47,17 @@ if hard_limit != resource.RLIM_INFINITY:
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
 worker_connections = max(1, soft_limit - reserve)
 
-# Longer than any request takes. A worker that misses the signal, because it is just starting, is ended after that.
+# Longer than any call takes. After that a worker ends, also if a slow client has not got its answer yet.
 graceful_timeout = 10  # seconds
 
-# The application is made once, before the workers: what is wrong with it stops the start, in one line. Nothing exists
-# yet that they must not share: each process opens its connections to the database with its first requests.
+# The application is made once, before the workers, so that an error in it stops the start, with one line. The workers
+# share no connection: each opens its own, when its first requests need them.
 preload_app = True
 
 # A thread of 512 characters outside ASCII makes a query of 6,144 bytes; the default is 4,094.
 limit_request_line = 8190
 
-# Nothing here depends on what a proxy says of its client, and nobody may set SCRIPT_NAME or PATH_INFO by a header.
+# No proxy's headers are trusted. So nobody can set SCRIPT_NAME or PATH_INFO by a header.
 forwarded_allow_ips = ""
 
 # One event a line on stdout, in our format.
@@ -66,7 +66,7 @@ loglevel = settings.log_level
 
 
 class NoAccessLog(Logger):  # type: ignore[misc]
-    """The application has its own line for each request; gunicorn would make up another one, which nobody writes."""
+    """The application logs each request itself. gunicorn would format a second line, which no handler writes."""
 
     def access(self, *_: object) -> None:
         pass

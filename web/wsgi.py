@@ -65,7 +65,7 @@ class Application:
         except Exception as error:
             answer = answer_failure(error, request)
         headers = answer.headers
-        if answer.status != 304:
+        if answer.status not in (204, 304):
             headers = [*headers, ("Content-Length", str(len(answer.body)))]
         start(f"{answer.status} {HTTP_STATUS_CODES[answer.status].upper()}", headers)
         return [answer.body]

@@ -12,7 +12,7 @@ from psycopg2.pool import ThreadedConnectionPool
 COLUMNS = ("id", "name", "comment", "thread", "created_at")
 
 app = Flask(__name__)
-pool = ThreadedConnectionPool(4, 4, os.environ["DATABASE_URL"])  # gunicorn imports this in each worker
+pool = ThreadedConnectionPool(6, 6, os.environ["DATABASE_URL"])  # gunicorn imports this in each worker
 
 
 @contextmanager

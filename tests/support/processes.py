@@ -1,6 +1,7 @@
 """The program as a process, started as a user starts it and asked over HTTP."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,18 +26,31 @@ PIPENV_FLASK = [PYTHON, "-m", "pipenv", "run", "flask"]
 PATIENCE = 30
 
 
-def environment(**variables: str | int) -> dict[str, str]:
-    """An environment in which nothing of the developer's own configuration is left."""
+# The defaults, which an environment has explicitly so that they win over a developer's own .env.
+DEFAULTS = {
+    **dict(re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)),
+    "ALLOWED_ORIGINS": " ",
+}
+
+
+def environment(cwd: Path = ROOT, **variables: str | int) -> dict[str, str]:
+    """An environment in which nothing of the developer's own configuration is left, for a command in this checkout."""
     path = f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR") if name in os.environ}
     own = {"PATH": path, "VIRTUAL_ENV": sys.prefix, "PIPENV_VERBOSITY": "-1", "WEB_CONCURRENCY": "2"}
-    return kept | own | {name: str(value) for name, value in variables.items()}
+    return kept | own | (DEFAULTS if cwd == ROOT else {}) | {name: str(value) for name, value in variables.items()}
 
 
 def run(command: list[str], cwd: Path = ROOT, **variables: str | int) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        command, cwd=cwd, env=environment(**variables), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command,
+        cwd=cwd,
+        env=environment(cwd, **variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -116,7 +130,7 @@ def serving(
         stdout, stderr = Path(directory, "stdout"), Path(directory, "stderr")
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
-                command, cwd=cwd, env=environment(**variables), stdout=out, stderr=err, start_new_session=True
+                command, cwd=cwd, env=environment(cwd, **variables), stdout=out, stderr=err, start_new_session=True
             )
         server = Server(process, f"http://127.0.0.1:{port}", stdout, stderr)
         try:
