@@ -153,13 +153,11 @@ def test_a_name_that_is_not_looked_up_in_time_is_given_up(monkeypatch: pytest.Mo
 
 
 def test_each_address_of_a_name_is_tried(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with silent_port() as silent, forwarder(database_url) as path:
-        port = urlsplit(path.url).port
-        answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    with forwarder(database_url) as path:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
         database = CommentDatabase(path.url.replace("127.0.0.1", "db.example"))
-        assert (silent, database.get_page(limit=1).comments) == (silent, [])
-        assert port
+        assert database.get_page(limit=1).comments == []
         database.close()
 
 

@@ -1,6 +1,7 @@
 """The program as it ships, as a process: how it starts, serves and ends."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -230,3 +231,13 @@ def test_odd_requests_by_hand(database_url: str) -> None:
             assert server.http.get("/healthz").status_code == 200, name
         assert "Traceback" not in server.output()
     assert sql(database_url, "SELECT * FROM comments") == []
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_turn_with_a_body_or_without(database_url: str) -> None:
+    lines = (b"HEAD /comments", b"GET /comments", b"OPTIONS /comments", b"GET /openapi.yaml", b"HEAD /comments")
+    sent = b"".join(line + b" HTTP/1.1\r\nHost: x\r\n\r\n" for line in lines)
+    with serving(DATABASE_URL=database_url) as server:
+        answers = server.exchange(sent + b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    heads = re.findall(rb"HTTP/1.1 (\d+) .*?\r\n\r\n", answers, re.DOTALL)
+    assert heads == [b"200"] * 6
+    assert answers.endswith(b'\r\n\r\n{"status": "ok"}\n')
