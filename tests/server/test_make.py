@@ -21,7 +21,12 @@ def fresh(checkout: Path) -> Path:
 def make(directory: Path, *arguments: str, **variables: str) -> tuple[int, str]:
     """Run make; returns its status and the lines on stderr that are not make's own."""
     done = subprocess.run(
-        ["make", *arguments], cwd=directory, env=environment(**variables), capture_output=True, text=True, check=False
+        ["make", *arguments],
+        cwd=directory,
+        env=environment(directory, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, "".join(line for line in done.stderr.splitlines(True) if not line.startswith("make: ***"))
 
