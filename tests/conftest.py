@@ -71,6 +71,14 @@ def database_url(migrated_database: str) -> str:
 
 
 @pytest.fixture
+def own_database_url(new_database: Callable[..., str]) -> str:
+    """The same, of a database that no test before has connected to: a closed connection may take a moment to go."""
+    url = new_database()
+    migrate(url)
+    return url
+
+
+@pytest.fixture
 def database(database_url: str) -> Iterator[CommentDatabase]:
     database = CommentDatabase(database_url)
     yield database

@@ -97,17 +97,17 @@ def test_the_schema_is_the_last_line(database: CommentDatabase, database_url: st
     assert sql(database_url, "SELECT * FROM comments") == []
 
 
-def test_nothing_is_connected_before_the_first_call(database_url: str) -> None:
-    database = CommentDatabase(database_url)
-    assert connections(database_url) == 0
+def test_nothing_is_connected_before_the_first_call(own_database_url: str) -> None:
+    database = CommentDatabase(own_database_url)
+    assert connections(own_database_url) == 0
     database.get_page(limit=1)
     database.get_page(limit=1)
-    assert connections(database_url) == 1
+    assert connections(own_database_url) == 1
     database.close()
 
 
-def test_calls_share_the_connections_and_each_has_one_to_itself(database_url: str) -> None:
-    database = CommentDatabase(database_url, connections=3)
+def test_calls_share_the_connections_and_each_has_one_to_itself(own_database_url: str) -> None:
+    database = CommentDatabase(own_database_url, connections=3)
 
     def call(number: int) -> bool:
         stored = store(database, f"{number}")[0]
@@ -115,9 +115,9 @@ def test_calls_share_the_connections_and_each_has_one_to_itself(database_url: st
 
     with ThreadPoolExecutor(12) as pool:
         assert all(pool.map(call, range(200)))
-    assert 1 <= connections(database_url) <= 3
+    assert 1 <= connections(own_database_url) <= 3
     database.close()
-    wait_for(lambda: connections(database_url) == 0, "all of them to be closed")
+    wait_for(lambda: connections(own_database_url) == 0, "all of them to be closed")
 
 
 def test_a_connection_that_the_server_closed_costs_no_call(database: CommentDatabase, database_url: str) -> None:

@@ -232,6 +232,7 @@ def test_both_statements_have_the_time_of_one_call(database_url: str, monkeypatc
     page(database)
     with pytest.raises(DatabaseUnavailable):
         page(database)
+    database.close()
 
 
 def test_it_can_be_turned_off(database_url: str, counts: Counts) -> None:

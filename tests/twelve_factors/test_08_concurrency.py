@@ -11,10 +11,10 @@ from support.processes import serving
 
 @pytest.mark.parametrize(("processes", "connections"), [(1, 1), (3, 2)])
 def test_connections_stay_within_the_pools_of_the_processes(
-    database_url: str, processes: int, connections: int
+    own_database_url: str, processes: int, connections: int
 ) -> None:
     """No two calls share a connection at the same time: that would mix up their answers."""
-    running = serving(DATABASE_URL=database_url, WEB_CONCURRENCY=processes, DATABASE_CONNECTIONS=connections)
+    running = serving(DATABASE_URL=own_database_url, WEB_CONCURRENCY=processes, DATABASE_CONNECTIONS=connections)
     with running as server, ThreadPoolExecutor(12) as pool:
         assert len(psutil.Process(server.process.pid).children()) == processes
         names = [f"client {n}" for n in range(200)]
@@ -22,4 +22,4 @@ def test_connections_stay_within_the_pools_of_the_processes(
         assert [answer["name"] for answer in answers] == names
         assert len({answer["id"] for answer in answers}) == 200
         count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        assert 1 <= sql(database_url, count)[0][0] <= processes * connections
+        assert 1 <= sql(own_database_url, count)[0][0] <= processes * connections
