@@ -18,7 +18,6 @@ COLUMNS = (
     """ to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at"""
 )
 
-
 # The columns that a client decides. Two comments with the same key must agree in them.
 WRITTEN = ("thread", "name", "comment")
 

@@ -106,7 +106,7 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_the_service(proxied
 
 
 def test_slow_clients_cost_the_service_nothing(proxied: Project) -> None:
-    """More of them than all replicas have threads, each with a body that does not end."""
+    """Each sends a body that does not end."""
     host, port = proxied.http.base_url.host, proxied.http.base_url.port
     head = "POST /comments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with ExitStack() as stack:
