@@ -12,7 +12,7 @@ import yaml
 from flask.testing import FlaskClient
 
 from app import ROUTES, create_app
-from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD, Comment
+from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD, Comment, InvalidInput
 from config import Config
 from db import MAX_ID, CommentDatabase
 from web import comments
@@ -80,6 +80,28 @@ def test_its_comment_has_the_fields_of_the_code_s() -> None:
 def check(value: Any, schema: Any) -> None:
     """Validate a value by a schema of OpenAPI 3.1, which is JSON Schema's draft 2020-12."""
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(value)
+
+
+@pytest.mark.parametrize(("name", "schema"), [("name", "Name"), ("comment", "Text")])
+def test_its_patterns_accept_the_characters_that_the_code_accepts(name: str, schema: str) -> None:
+    """Every character of the basic plane, and the planes where there are invisible ones: alone and within a word."""
+    validator = jsonschema_rs.Draft202012Validator(CONTRACT["components"]["schemas"][schema])
+    code_points = [*range(0xD800), *range(0xE000, 0x1E000), *range(0xDFF00, 0xE1100)]
+    wrong = [
+        text
+        for character in map(chr, code_points)
+        for text in (character, f"a{character}b", f"{character}a", f" {character}\n")
+        if validator.is_valid(text) != is_accepted(name, text)
+    ]
+    assert wrong == []
+
+
+def is_accepted(name: str, text: str) -> bool:
+    try:
+        Comment.from_json(json.dumps({"name": "Ada", "comment": "Hello", name: text}).encode())
+    except InvalidInput:
+        return False
+    return True
 
 
 def examples_of(node: Any) -> list[Any]:

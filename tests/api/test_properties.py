@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD
+from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD, NOT_IN_COMMENTS, NOT_IN_NAMES, VISIBLE, WHITE_SPACE
 
 # The client is the same for all examples of a test, and each may leave comments behind.
 on_one_client = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -29,19 +29,31 @@ def post(client: FlaskClient, body: bytes) -> Any:
     return client.post("/comments", data=body, content_type="application/json")
 
 
+
+def trim(text: str) -> str:
+    return text.strip(WHITE_SPACE)
+
+
+def is_good(name: str, comment: str) -> bool:
+    """Whether they break no rule for characters."""
+    forbidden = [(name, pattern) for pattern in NOT_IN_NAMES.values()]
+    forbidden += [(comment, pattern) for pattern in NOT_IN_COMMENTS.values()]
+    return bool(VISIBLE.search(name) and comment) and not any(pattern.search(text) for text, pattern in forbidden)
+
+
 @on_one_client
-@given(name=text.filter(str.strip), comment=text.filter(str.strip), thread=text)
+@given(name=text.filter(trim), comment=text.filter(trim), thread=text)
 def test_text_comes_back_but_for_white_space_at_its_ends(
     client: FlaskClient, name: str, comment: str, thread: str
 ) -> None:
     name, comment, thread = name[:MAX_NAME], comment[:MAX_COMMENT], thread[:MAX_THREAD]
     response = post(client, json.dumps({"name": name, "comment": comment, "thread": thread}).encode())
-    if not (name.strip() and comment.strip()):
-        assert response.status_code == 400  # the cut has left white space only
+    if not is_good(trim(name), trim(comment)):
+        assert response.status_code == 400
         return
     assert response.status_code == 201
     stored = response.json
-    assert [stored["name"], stored["comment"], stored["thread"]] == [name.strip(), comment.strip(), thread.strip()]
+    assert [stored["name"], stored["comment"], stored["thread"]] == [trim(name), trim(comment), trim(thread)]
     assert client.get(response.headers["Location"]).json == stored
     page = client.get("/comments", query_string={"thread": thread, "after": stored["id"] - 1}).get_json()
     assert page == {"comments": [stored]}

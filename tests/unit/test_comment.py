@@ -32,7 +32,7 @@ def test_other_keys_are_ignored() -> None:
 
 
 def test_white_space_is_trimmed_at_both_ends_only() -> None:
-    comment = read(name="\u2003Ada  Lovelace\t", comment="\x1c\x85 one\n\n  two \u2029\n", thread=" a b ")
+    comment = read(name="\u2003Ada  Lovelace\t", comment="\ufeff\v one\n\n  two \u2029\n", thread=" a b ")
     assert comment == Comment(None, "Ada  Lovelace", "one\n\n  two", "a b")
 
 
@@ -81,6 +81,42 @@ def test_lengths_count_code_points_after_trimming(field: str, limit: int) -> Non
 def test_what_postgresql_can_not_store_is_refused(field: str, value: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=rf"^{field.capitalize()} must {reason}\.$"):
         read(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        *(("name", f"A{c}a", "Name must not contain line breaks.") for c in "\n\v\f\r\x85\u2028\u2029"),
+        *(("name", f"A{c}a", "Name must not contain control characters.") for c in "\x01\t\x1b\x1e\x7f\x80\x9f"),
+        *(
+            ("name", f"A{c}a", "Name must not contain characters that change the direction of text.")
+            for c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        ),
+        *(
+            ("name", c, "Name must contain a visible character.")
+            for c in ["\u200b", "\u2800", "\u3164", "\u00ad", "\u200d\ufe0f", "\u115f \u1160", "\U000e0020", "\u034f"]
+        ),
+        *(
+            ("comment", f"A{c}a", "Comment must not contain control characters other than tabs and line breaks.")
+            for c in "\x01\x08\v\f\x1b\x1e\x7f\x85\x9f"
+        ),
+    ],
+)
+def test_characters_that_would_harm_the_page_are_refused(field: str, value: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(**{field: value})
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "name", ["O\u2019Brien", "\u0645\u062d\u0645\u062f", "\u05d3\u05d5\u05d3 (David)", "\U0001f469\u200d\U0001f4bb", "\u0928\u0940", "."]
+)
+def test_names_of_every_script_are_taken(name: str) -> None:
+    assert read(name=name).name == name
+
+
+def test_tabs_and_line_breaks_stay_in_a_comment() -> None:
+    assert read(comment="a\tb\nc\r\nd\u2028e\u202ef").comment == "a\tb\nc\r\nd\u2028e\u202ef"
 
 
 def test_a_surrogate_pair_is_a_character() -> None:
