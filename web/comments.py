@@ -1,17 +1,20 @@
 """The calls on comments. app.py says on which paths they are, openapi.yaml what they promise."""
 
 import re
+from itertools import accumulate
 from urllib.parse import urlencode
 
 from werkzeug.exceptions import NotFound
 
 from comment import Comment, clean_thread
 from db import MAX_ID, Page
-from web.answer import Answer, conditional, json_answer, tagged_answer
+from web.answer import Answer, conditional, json_answer, tagged_answer, to_json
 from web.request import Request, whole_number
 
 MAX_LIMIT = 200  # comments of a page
 DEFAULT_LIMIT = 100
+MAX_PAGE = 990_000  # bytes of the comments of a page: with the path of the next page, its body stays below a megabyte
+SMALL_PAGE = 100_000  # characters that surely fit: a character has at most 6 bytes in JSON
 
 
 def list_comments(request: Request) -> Answer:
@@ -28,17 +31,26 @@ def list_comments(request: Request) -> Answer:
 
 def render_page(page: Page, limit: int, thread: str | None) -> Answer:
     """The answer that a page makes, with the path of the next page if there is one."""
-    value: dict[str, object] = {"comments": [comment.to_dict() for comment in page.comments]}
-    if not page.has_more:
+    comments = those_that_fit(page)
+    value: dict[str, object] = {"comments": [comment.to_dict() for comment in comments]}
+    if not page.has_more and len(comments) == len(page.comments):
         return tagged_answer(value)
     query = {
-        "after": page.comments[-1].id,
+        "after": comments[-1].id,
         "limit": limit if limit != DEFAULT_LIMIT else None,
         "thread": thread,
     }
     given = {name: value for name, value in query.items() if value is not None}
     next_path = f"/comments?{urlencode(given, safe='/')}"
     return tagged_answer({**value, "next": next_path}, next_path)
+
+
+def those_that_fit(page: Page) -> list[Comment]:
+    """The first comments of the page, in at most MAX_PAGE bytes of JSON. One comment has at most 65 kB."""
+    if page.size <= SMALL_PAGE:
+        return page.comments
+    sizes = accumulate(len(to_json(comment.to_dict())) for comment in page.comments)
+    return [comment for comment, size in zip(page.comments, sizes, strict=True) if size <= MAX_PAGE]
 
 
 def create_comment(request: Request) -> Answer:

@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from comment import Comment
 from db import CommentDatabase
 
+from support.postgres import sql
+
 
 @pytest.fixture
 def comments(database: CommentDatabase) -> list[dict[str, object]]:
@@ -149,3 +151,21 @@ def test_head_is_a_get_without_the_body(client: FlaskClient, comments: list[dict
 
 def test_a_slash_at_the_end_changes_nothing(client: FlaskClient, comments: list[dict[str, object]]) -> None:
     assert client.get("/comments/").json == {"comments": comments}
+
+
+@pytest.mark.parametrize("character", ["\x01", "\U0001f600"])
+def test_a_page_ends_at_a_megabyte_and_the_next_one_goes_on(
+    client: FlaskClient, database_url: str, character: str
+) -> None:
+    """Comments of earlier releases may consist of control characters. Each takes six bytes in JSON."""
+    rows = "SELECT 'Ada', repeat(%s, 10000), 'long' FROM generate_series(1, 200)"
+    sql(database_url, f"INSERT INTO comments (name, comment, thread) {rows}", character)
+    ids: list[int] = []
+    path: str | None = "/comments?limit=200&thread=long"
+    while path:
+        response = client.get(path)
+        assert len(response.data) <= 1_000_000
+        assert response.headers.get("Link", "").partition(">")[0][1:] == response.get_json().get("next", "")
+        ids += [comment["id"] for comment in response.get_json()["comments"]]
+        path = response.get_json().get("next")
+    assert ids == list(range(1, 201))
