@@ -20,8 +20,9 @@ class Answer(NamedTuple):
 
 
 def json_answer(status: int, value: object, headers: Headers | None = None) -> Answer:
-    """An answer in JSON."""
-    return Answer(status, [*(headers or []), ("Content-Type", "application/json")], to_json(value))
+    """An answer in JSON that no cache stores."""
+    always = [("Cache-Control", "no-store"), ("Content-Type", "application/json")]
+    return Answer(status, [*(headers or []), *always], to_json(value))
 
 
 def to_json(value: object) -> bytes:
@@ -29,17 +30,14 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, ensure_ascii=False) + "\n").encode()
 
 
-def tagged_answer(value: object, next_path: str | None = None) -> Answer:
-    """An answer in JSON with an entity tag, and with a link to the next page if there is one.
+def tagged_answer(body: bytes, content_type: str = "application/json", headers: Headers | None = None) -> Answer:
+    """An answer with an entity tag.
 
     The tag is made of the bytes: it is the same in every process, and after a restart.
     """
-    body = to_json(value)
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = [("ETag", etag), ("Cache-Control", "no-cache"), ("Content-Type", "application/json")]
-    if next_path:
-        headers.append(("Link", f'<{next_path}>; rel="next"'))
-    return Answer(200, headers, body)
+    always = [("ETag", etag), ("Cache-Control", "no-cache"), ("Content-Type", content_type)]
+    return Answer(200, [*always, *(headers or [])], body)
 
 
 def conditional(request: Request, answer: Answer) -> Answer:

@@ -34,7 +34,7 @@ def render_page(page: Page, limit: int, thread: str | None) -> Answer:
     comments = those_that_fit(page)
     value: dict[str, object] = {"comments": [comment.to_dict() for comment in comments]}
     if not page.has_more and len(comments) == len(page.comments):
-        return tagged_answer(value)
+        return tagged_answer(to_json(value))
     query = {
         "after": comments[-1].id,
         "limit": limit if limit != DEFAULT_LIMIT else None,
@@ -42,7 +42,7 @@ def render_page(page: Page, limit: int, thread: str | None) -> Answer:
     }
     given = {name: value for name, value in query.items() if value is not None}
     next_path = f"/comments?{urlencode(given, safe='/')}"
-    return tagged_answer({**value, "next": next_path}, next_path)
+    return tagged_answer(to_json({**value, "next": next_path}), headers=[("Link", f'<{next_path}>; rel="next"')])
 
 
 def those_that_fit(page: Page) -> list[Comment]:
@@ -65,7 +65,7 @@ def get_comment(request: Request, id: str) -> Answer:
     comment = request.database.get_comment(int(id)) if is_id(id) else None
     if comment is None:
         raise NotFound("There is no comment with this id.")
-    return conditional(request, tagged_answer(comment.to_dict()))
+    return conditional(request, tagged_answer(to_json(comment.to_dict())))
 
 
 def is_id(text: str) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from postgres.errors import DatabaseUnavailable, SchemaNotCurrent
-from web.answer import Answer, json_answer
+from web.answer import Answer, conditional, json_answer, tagged_answer
 from web.request import Request
 
 OPENAPI = Path(__file__).resolve().parents[1] / "openapi.yaml"
@@ -27,4 +27,4 @@ def readiness(request: Request) -> Answer:
 
 def contract(request: Request) -> Answer:
     """`GET /openapi.yaml`."""
-    return Answer(200, [("Content-Type", "application/yaml")], OPENAPI.read_bytes())
+    return conditional(request, tagged_answer(OPENAPI.read_bytes(), "application/yaml"))

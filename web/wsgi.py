@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication
 
 import flask
+from werkzeug.exceptions import BadRequest
 from werkzeug.http import HTTP_STATUS_CODES
 
 from config import Config
@@ -85,8 +86,16 @@ def add_routes(app: flask.Flask, routes: Sequence[Route]) -> None:
     """Let Flask answer these routes, and every error in our shape."""
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", view(route.function), methods=[route.method])
+    app.before_request(require_host)
     # Those of the views, and Flask's own: 404, 405.
     app.register_error_handler(Exception, lambda error: as_response(answer_failure(error, current_request())))
+
+
+def require_host() -> None:
+    """Refuse a request in HTTP/1.1 without a Host (RFC 9112, section 3.2). Raises BadRequest."""
+    environ = flask.request.environ
+    if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
+        raise BadRequest("A request in HTTP/1.1 must have a Host.")
 
 
 def answer_failure(error: Exception, request: Request) -> Answer:

@@ -53,6 +53,11 @@ def test_it_is_served(client: FlaskClient) -> None:
     assert response.data == (ROOT / "openapi.yaml").read_bytes()
 
 
+def test_it_has_an_entity_tag(client: FlaskClient) -> None:
+    etag = client.get("/openapi.yaml").headers["ETag"]
+    assert client.get("/openapi.yaml", headers={"If-None-Match": etag}).status_code == 304
+
+
 def test_its_routes_are_the_application_s() -> None:
     documented = {(path, method.upper()) for path, method, _ in operations()}
     assert documented == {(re.sub("<(.*?)>", r"{\1}", route.path), route.method) for route in ROUTES}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
+from werkzeug.wrappers import Request
 
 from app import create_app
 from config import Config
@@ -30,6 +31,7 @@ def assert_error(response: TestResponse, status: int) -> str:
     assert re.fullmatch(r"[A-Z][^\n]*\.", sentence)
     assert response.headers["X-Request-ID"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-store"
     return str(sentence)
 
 
@@ -84,6 +86,9 @@ CASES = {
     "a lone surrogate": post(400, HELLO.replace(b"Ada", b"\\ud800")),
     "too large": post(413, HELLO.ljust(MAX_BODY + 1)),
     "a host that is none": Case(400, headers={"Host": "a" * 300 + ".b"}),
+    "a control character": post(400, HELLO.replace(b"Hello", b"\\u001b")),
+    "a line break in a name": post(400, HELLO.replace(b"Ada", b"A\\na")),
+    "a name that shows nothing": post(400, HELLO.replace(b"Ada", b"\\u200b")),
 }
 
 
@@ -110,6 +115,23 @@ def test_options_is_answered(client: FlaskClient) -> None:
     response = client.options("/comments")
     assert response.status_code == 200
     assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/comments", "/healthz"])
+def test_http_1_1_needs_a_host(client: FlaskClient, path: str) -> None:
+    """RFC 9112, section 3.2."""
+    environ = EnvironBuilder(path).get_environ()
+    del environ["HTTP_HOST"]
+    response = TestResponse(
+        *run_wsgi_app(client.application.wsgi_app, environ, buffered=True), request=Request(environ)
+    )
+    assert "Host" in assert_error(response, 400)
+
+
+def test_http_1_0_needs_no_host(client: FlaskClient) -> None:
+    environ = EnvironBuilder("/healthz").get_environ() | {"SERVER_PROTOCOL": "HTTP/1.0"}
+    del environ["HTTP_HOST"]
+    assert run_wsgi_app(client.application.wsgi_app, environ)[1] == "200 OK"
 
 
 @pytest.mark.parametrize("sent", [HELLO.ljust(MAX_BODY) + b"junk", b" " * (4 * MAX_BODY)])

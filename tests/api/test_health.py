@@ -29,6 +29,11 @@ def test_ready(client: FlaskClient) -> None:
     assert (response.status_code, response.json) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_nobody_stores_the_state_of_the_service(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
 def test_not_ready_without_a_database() -> None:
     response = client_of(UNREACHABLE).get("/readyz")
     assert response.status_code == 503

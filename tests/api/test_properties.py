@@ -29,7 +29,6 @@ def post(client: FlaskClient, body: bytes) -> Any:
     return client.post("/comments", data=body, content_type="application/json")
 
 
-
 def trim(text: str) -> str:
     return text.strip(WHITE_SPACE)
 

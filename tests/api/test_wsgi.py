@@ -41,7 +41,8 @@ def ask(app: Any, environ: dict[str, Any], body: bytes) -> Answer:
     """What the WSGI application answers: its status, its headers in order of their names, and its body."""
     said: list[Any] = []
     server = {"SERVER_NAME": "x", "SERVER_PORT": "5000", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http"}
-    own = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), "HTTP_X_REQUEST_ID": "mine"}
+    own = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    own |= {"HTTP_HOST": "x", "HTTP_X_REQUEST_ID": "mine"}
     content = b"".join(app(server | own | environ, lambda *arguments: said.extend(arguments)))
     return said[0], sorted(said[1]), content
 

@@ -109,7 +109,15 @@ def test_characters_that_would_harm_the_page_are_refused(field: str, value: str,
 
 
 @pytest.mark.parametrize(
-    "name", ["O\u2019Brien", "\u0645\u062d\u0645\u062f", "\u05d3\u05d5\u05d3 (David)", "\U0001f469\u200d\U0001f4bb", "\u0928\u0940", "."]
+    "name",
+    [
+        "O\u2019Brien",
+        "\u0645\u062d\u0645\u062f",
+        "\u05d3\u05d5 (Ada)",
+        "\U0001f469\u200d\U0001f4bb",
+        "\u0928\u0940",
+        ".",
+    ],
 )
 def test_names_of_every_script_are_taken(name: str) -> None:
     assert read(name=name).name == name
