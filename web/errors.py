@@ -11,6 +11,7 @@ from web.answer import Answer, Headers, json_answer
 from web.request import Request
 
 RETRY_AFTER = 2  # seconds
+FAULT = "Something went wrong here; the log has it as {}."  # by the id of the request
 
 log = logging.getLogger("comments")
 
@@ -32,7 +33,7 @@ def answer_error(error: Exception, request: Request) -> Answer:
             status, sentence = error.code or 500, error.description or ""
             headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
         case _:  # it says nothing of the inside
-            status, sentence = 500, f"Something went wrong here; the log has it as {request.id}."
+            status, sentence = 500, FAULT.format(request.id)
     return json_answer(status, {"error": sentence}, headers)
 
 

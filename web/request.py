@@ -38,7 +38,7 @@ class Request:
         self.config = config
         self.database = database
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        self.id = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else secrets.token_hex(16)
+        self.id = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else new_id()
         environ[self.KEY] = self
 
     @property
@@ -92,6 +92,11 @@ class Request:
         if key is not None and not re.fullmatch("[!-~]{1,255}", key):
             raise BadRequest("The Idempotency-Key must be 1 to 255 visible ASCII characters.")
         return key
+
+
+def new_id() -> str:
+    """An id for a request that has none."""
+    return secrets.token_hex(16)
 
 
 def whole_number(query: dict[str, str], name: str, *, default: int, low: int, high: int) -> int:

@@ -1,13 +1,36 @@
-"""gunicorn's gevent worker, with timeouts for clients. It sends the head and the body of an answer together."""
+"""gunicorn's gevent worker, with timeouts for clients, and with its own errors in the shape of all errors.
 
+It sends the head and the body of an answer together.
+"""
+
+import logging
 import socket
+from contextlib import suppress
 from typing import Any
 
+from gunicorn.http import errors  # type: ignore[import-untyped]
+from gunicorn.util import http_date  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
+from werkzeug.http import HTTP_STATUS_CODES
+
+from web.answer import json_answer
+from web.errors import FAULT
+from web.request import new_id
 
 # Seconds. A connection is closed if no more of a body comes for that long, or if a piece of an answer can't be sent.
 CLIENT_TIMEOUT = 30
 PIECE = 256 * 1024  # bytes
+
+# What gunicorn raises for a request that it does not pass on, and what the client is told. The first that fits counts.
+REFUSALS = {
+    errors.LimitRequestLine: (414, "The path and the query are too long."),
+    errors.LimitRequestHeaders: (431, "The headers are too long or too many."),
+    errors.ExpectationFailed: (417, "The service does not support this Expect."),
+    errors.UnsupportedTransferCoding: (501, "The service does not support this Transfer-Encoding."),
+    errors.ParseException: (400, "The request is not valid HTTP."),
+}
+
+log = logging.getLogger("comments")
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -25,6 +48,34 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except TimeoutError as error:
             self.log.debug("A client stopped reading its answer: %s", error)
             raise StopIteration from None  # this is how gunicorn's workers close a connection
+
+    def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
+        """Answer a request that gunicorn does not pass on. gunicorn's own answer is HTML, and its log has the address."""
+        request_id = new_id()
+        refusals = (refusal for kind, refusal in REFUSALS.items() if isinstance(exc, kind))
+        status, sentence = next(refusals, (500, FAULT.format(request_id)))
+        event = {"status": status, "request_id": request_id}
+        if status == 500:
+            log.error("Unhandled exception", exc_info=exc, extra=event)
+        else:
+            log.info("request refused", extra=event)
+        with suppress(OSError):
+            client.sendall(last_answer(status, sentence, request_id))
+
+
+def last_answer(status: int, sentence: str, request_id: str) -> bytes:
+    """The bytes of an answer after which the connection is closed."""
+    answer = json_answer(status, {"error": sentence})
+    headers = [
+        *answer.headers,
+        ("Content-Length", str(len(answer.body))),
+        ("X-Request-ID", request_id),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Date", http_date()),
+        ("Connection", "close"),
+    ]
+    lines = [f"HTTP/1.1 {status} {HTTP_STATUS_CODES[status]}", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode() + answer.body
 
 
 class BufferedSocket:

@@ -1,5 +1,6 @@
 """The program as it ships, as a process: how it starts, serves and ends."""
 
+import json
 import os
 import re
 import shutil
@@ -231,6 +232,44 @@ def test_odd_requests_by_hand(database_url: str) -> None:
             assert server.http.get("/healthz").status_code == 200, name
         assert "Traceback" not in server.output()
     assert sql(database_url, "SELECT * FROM comments") == []
+
+
+REFUSED = {
+    "no HTTP": (b"hello\r\n\r\n", 400),
+    "a space in a header's name": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX y: z\r\n\r\n", 400),
+    "two lengths": (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
+    "a length and chunks": (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "HTTP/3.0": (b"GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n", 400),
+    "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+    "a line too long": (b"GET /comments?thread=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "an expectation": (POST + b"Content-Length: 2\r\nExpect: a-miracle\r\n\r\n{}", 417),
+    "a header too long": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 9000 + b"\r\n\r\n", 431),
+    "too many headers": (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
+    "a transfer coding": (POST + b"Transfer-Encoding: gzip, br\r\n\r\n", 501),
+    "TRACE": (b"TRACE /comments HTTP/1.1\r\n" + CLOSE + b"\r\n", 405),
+    "CONNECT": (b"CONNECT example.org:443 HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
+    "%zz": (b"GET /%zz HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
+    "%00": (b"GET /%00 HTTP/1.1\r\n" + CLOSE + b"\r\n", 404),
+}
+
+
+def test_what_gunicorn_refuses_has_the_shape_of_all_errors(database_url: str) -> None:
+    with serving(DATABASE_URL=database_url, LOG_FORMAT="json") as server:
+        for name, (request, status) in REFUSED.items():
+            head, _, body = server.exchange(request).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % status), (name, head)
+            assert re.fullmatch(r"[A-Z].*\.", json.loads(body)["error"]), name
+            headers = {line.partition(": ")[0]: line.partition(": ")[2] for line in head.decode().split("\r\n")[1:]}
+            assert headers["Content-Type"] == "application/json", name
+            assert headers["Content-Length"] == str(len(body)), name
+            assert headers["X-Content-Type-Options"] == "nosniff", name
+            assert headers["Cache-Control"] == "no-store", name
+            assert headers["Date"], name
+            assert f'"status": {status}' in server.output(), name
+            assert headers["X-Request-ID"] in server.output(), name
+        for secret in ("aaaa", "a-miracle", '127.0.0.1"', "ip=", "Traceback"):
+            assert secret not in server.output()
 
 
 def test_requests_that_are_sent_ahead_are_answered_in_turn_with_a_body_or_without(database_url: str) -> None:
