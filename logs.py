@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import re
 from datetime import UTC, datetime
 
 from config import Config
@@ -34,15 +35,22 @@ class JSONFormatter(EventFormatter):
 
 
 class TextFormatter(EventFormatter):
-    """A line for people: `time LEVEL message name=value …`, with line breaks and control characters escaped."""
+    """A line for people: `time LEVEL message name=value …`, with line breaks and control characters escaped.
+
+    A value with white space, a quote or a = is in quotes, as in JSON. So a path cannot look like another field.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         event = self.event(record)
         head = f"{event.pop('time')} {str(event.pop('level')).upper()} {event.pop('message')}"
-        line = " ".join([head, *(f"{name}={value}" for name, value in event.items())])
+        line = " ".join([head, *(f"{name}={quoted(str(value))}" for name, value in event.items())])
         if line.isprintable():
             return line
         return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if re.search(r'[\s"=]', text) else text
 
 
 def logging_config(config: Config) -> dict[str, object]:

@@ -50,7 +50,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             raise StopIteration from None  # this is how gunicorn's workers close a connection
 
     def handle_error(self, req: object, client: socket.socket, addr: object, exc: BaseException) -> None:
-        """Answer a request that gunicorn does not pass on. gunicorn's own answer is HTML, and its log has the address."""
+        """Answer a request that gunicorn does not pass on. Its own answer is HTML, and its own log has the address."""
         request_id = new_id()
         refusals = (refusal for kind, refusal in REFUSALS.items() if isinstance(exc, kind))
         status, sentence = next(refusals, (500, FAULT.format(request_id)))

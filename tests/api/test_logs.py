@@ -40,7 +40,7 @@ def test_a_crash_is_one_event_with_its_traceback(capsys: pytest.CaptureFixture[s
 def test_a_crash_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     app_with_fault("text").test_client().get("/crash")
     error, request = capsys.readouterr().out.splitlines()
-    assert re.match(rf"{TIME} ERROR Unhandled exception request_id=\w+ exception=Traceback", error)
+    assert re.match(rf'{TIME} ERROR Unhandled exception request_id=\w+ exception="Traceback', error)
     assert r"first line\nsecond line" in error
     assert re.fullmatch(
         rf"{TIME} INFO request method=GET path=/crash status=500 duration_ms=[\d.]+ request_id=\w+", request
@@ -53,6 +53,21 @@ def test_a_path_can_not_forge_a_line(capsys: pytest.CaptureFixture[str], log_for
     (line,) = capsys.readouterr().out.splitlines()
     assert line.isprintable()
     assert "query" not in line
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/x%20status=200", '"/x status=200"'),
+        ("/x=1", '"/x=1"'),
+        ("/%22x", r'"/\"x"'),
+        ("/x%c2%a0status:200", r'"/x\xa0status:200"'),
+        ("/a%5cb", r"/a\b"),
+    ],
+)
+def test_a_path_can_not_forge_a_field(capsys: pytest.CaptureFixture[str], path: str, shown: str) -> None:
+    app_with_fault("text").test_client().get(path)
+    assert f" method=GET path={shown} status=404 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
