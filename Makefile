@@ -16,6 +16,7 @@ help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: .venv/ready ## Start the service, on an embedded PostgreSQL if DATABASE_URL is not set; Ctrl-C stops it
+	@$(BIN)/python -c 'from config import Config; Config.from_environment()'
 	@exec $(BIN)/gunicorn
 
 test: .venv/ready ## Run the tests that need no Docker; ARGS="-k name" selects some of them

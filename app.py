@@ -53,8 +53,9 @@ def open_database(config: Config) -> CommentDatabase:
     """The database that the configuration names. Raises ConfigError."""
     try:
         return CommentDatabase(config.database_url or "", config.database_connections, config.page_cache == "on")
-    except InvalidDatabaseURL:
-        raise ConfigError("DATABASE_URL must be a URL that libpq can read (it is not shown here).") from None
+    except InvalidDatabaseURL as error:
+        what = f" with a valid {error}" if str(error) else ""
+        raise ConfigError(f"DATABASE_URL must be a URL{what} that libpq can read (it is not shown here).") from None
 
 
 def embedded_database_url() -> str:

@@ -112,13 +112,14 @@ class CommentDatabase:
             return bool(connection.fetch("DELETE FROM comments WHERE id = %s RETURNING id", (comment_id,)))
 
     def check_ready(self) -> None:
-        """Return if comments can be read, and every migration of this release is applied: two statements.
+        """Return if every migration of this release is applied, and comments can be read: two statements.
 
         Raises SchemaNotCurrent.
         """
         with self._pool.connection() as connection:
-            read_page(connection, "NULL", 1, 0, None)
             is_current = migrations.is_current(connection)
+            if is_current:
+                read_page(connection, "NULL", 1, 0, None)
         if not is_current:
             raise SchemaNotCurrent
 

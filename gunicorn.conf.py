@@ -16,10 +16,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import gevent
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from config import Config, ConfigError
 from logs import logging_config
+from web.service import log_start
 
 settings = Config.from_environment()
 
@@ -80,8 +82,10 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # A control socket below $HOME, by default: nothing here uses it, and a read-only container has no place for it.
 control_socket_disable = True
 
-# What post_worker_init() ends the start with.
-EXAMPLE = '{"name": "Ada", "comment": "Hello"}'
+# The last line of the start says what to try, if clients can use the address as it stands there.
+BODY = '{"name": "Ada", "comment": "Hello"}'
+TRY = f" Try: curl -s http://{bind}/comments -H 'Content-Type: application/json' -d '{BODY}'"
+is_for_all = settings.host in ("0.0.0.0", "::")  # noqa: S104
 
 
 def on_starting(server: Any) -> None:
@@ -104,7 +108,7 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Stop gracefully on SIGQUIT, and ignore SIGINT. When the last of the first workers is up, say what to try.
+    """Stop gracefully on SIGQUIT, and ignore SIGINT. The last of the first workers logs whether the service is ready.
 
     Ctrl-C sends SIGINT to the workers too; the master then sends them SIGQUIT. gunicorn's own handlers of both can
     deadlock, and they drop accepted requests.
@@ -112,6 +116,4 @@ def post_worker_init(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGQUIT, worker.handle_exit)
     if worker.age == worker.cfg.workers:
-        worker.log.info(
-            "Ready. Try: curl -s http://%s/comments -H 'Content-Type: application/json' -d '%s'", bind, EXAMPLE
-        )
+        gevent.spawn(log_start, worker.wsgi.extensions["database"], "" if is_for_all else TRY)

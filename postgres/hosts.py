@@ -74,14 +74,38 @@ def parse_url(database_url: str) -> dict[str, str]:
     """libpq's parameters in a URL. Raises InvalidDatabaseURL."""
     try:
         parameters = parse_dsn(database_url)
-    except (psycopg2.ProgrammingError, UnicodeError):
+    except UnicodeError:
         raise InvalidDatabaseURL from None
+    except psycopg2.ProgrammingError as error:
+        # After an @, what looks like a parameter may be a part of the password: see below.
+        is_certain = "@" not in database_url.partition("?")[2]
+        raise InvalidDatabaseURL(parameter_in(error) if is_certain else "") from None
     # A / or @ in a password must be percent-encoded. Otherwise libpq takes a part of the password for a host or a port,
     # and error messages would show it. A host that begins with a slash is the directory of a socket.
     is_host = re.fullmatch("/.*|[^@]*", parameters.get("host", ""))
     if not is_host or not re.fullmatch("[0-9,]*", parameters.get("port", "")):
         raise InvalidDatabaseURL
+    check_values(parameters)
     return parameters
+
+
+def check_values(parameters: dict[str, str]) -> None:
+    """Let libpq check the values. It does so before it connects: here, to a socket that does not exist.
+
+    Raises InvalidDatabaseURL.
+    """
+    nowhere = {"host": "/nonexistent", "hostaddr": "", "port": ""}
+    try:
+        psycopg2.connect(make_dsn(**parameters | nowhere), async_=True).close()
+    except psycopg2.OperationalError as error:
+        if name := parameter_in(error):
+            raise InvalidDatabaseURL(name) from None
+
+
+def parameter_in(error: psycopg2.Error) -> str:
+    """The name of the parameter that libpq's message calls invalid, or nothing."""
+    found = re.search(r'invalid (?:URI query parameter: "(\w+)"|"?(\w+)"? value)', str(error))
+    return (found[1] or found[2]) if found else ""
 
 
 def split_hosts(parameters: dict[str, str]) -> list[Host]:

@@ -2,7 +2,7 @@
 
 import logging
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from comment import InvalidInput
 from db import KeyReused
@@ -29,6 +29,8 @@ def answer_error(error: Exception, request: Request) -> Answer:
             if request.method == "POST":  # it may be stored all the same
                 sentence += " With the same Idempotency-Key it is stored once."
             headers = [("Retry-After", str(RETRY_AFTER))]
+        case NotFound() if error.description == NotFound.description:
+            status, sentence = 404, "There is nothing at this path; GET /openapi.yaml lists the calls."
         case HTTPException():  # Werkzeug's: its sentence and its headers, the Allow of a 405 for instance, not its page
             status, sentence = error.code or 500, error.description or ""
             headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
@@ -41,9 +43,13 @@ def log_error(error: Exception, request: Request) -> None:
     """Log what somebody who runs the service wants to know: why the database is away, and what crashed where."""
     match error:
         case DatabaseUnavailable():
-            cause = f" ({str(error.__cause__).strip()})" if error.__cause__ else ""
-            log.warning("%s%s", error, cause, extra={"request_id": request.id})
+            log.warning("%s", with_cause(error), extra={"request_id": request.id})
         case InvalidInput() | KeyReused() | HTTPException():
             pass  # the client's, who is told
         case _:
             log.error("Unhandled exception", exc_info=error, extra={"request_id": request.id})
+
+
+def with_cause(error: Exception) -> str:
+    """The text of an error and of what caused it, for the log."""
+    return f"{error} ({str(error.__cause__).strip()})" if error.__cause__ else str(error)

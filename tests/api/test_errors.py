@@ -104,6 +104,11 @@ def test_the_tutorial_s_two_messages(client: FlaskClient) -> None:
     assert client.post("/comments", json={"name": "Ada"}).json == {"error": "Comment is required."}
 
 
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_a_404_says_where_to_look(client: FlaskClient, path: str) -> None:
+    assert "/openapi.yaml" in assert_error(client.get(path), 404)
+
+
 def test_405_says_what_is_allowed(client: FlaskClient) -> None:
     allowed = client.delete("/comments").headers["Allow"]
     assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "OPTIONS", "POST"}

@@ -17,6 +17,7 @@ from postgres.connections import ConnectionPool, FairSemaphore
 from postgres.errors import DatabaseUnavailable
 from postgres.hosts import Hosts, parse_url
 
+from support.cluster import cluster
 from support.forwarder import forwarder
 from support.postgres import sql
 from support.processes import wait_for
@@ -46,6 +47,21 @@ def test_a_server_that_is_silent_from_the_start_is_given_up() -> None:
         with pytest.raises(DatabaseUnavailable, match=r"^The database does not answer; try again later\.$"):
             CommentDatabase(f"postgresql://127.0.0.1:{port}/x").get_page(limit=1)
         assert time.monotonic() - began < BOUND
+
+
+def test_a_connection_that_is_refused_is_told_from_a_server_that_is_away() -> None:
+    with cluster() as server:
+        (server.directory / "pg_hba.conf").write_text("host all postgres all trust\nhost all all all scram-sha-256\n")
+        server.admin("ALTER ROLE comments PASSWORD 'right'")
+        server.admin("SELECT pg_reload_conf()")
+        address = f"127.0.0.1:{server.port}"
+        assert CommentDatabase(f"postgresql://comments:right@{address}/comments").get_page(limit=1).comments == []
+        for login in ("comments:wrong", "comments", "postgres"):
+            refused = CommentDatabase(
+                f"postgresql://{login}@{address}/{'nothing' if login == 'postgres' else 'comments'}"
+            )
+            with pytest.raises(DatabaseUnavailable, match=r"^The database refused the connection; the log says why\.$"):
+                refused.get_page(limit=1)
 
 
 def test_a_server_that_falls_silent_is_given_up_and_used_again_when_it_speaks(database_url: str) -> None:

@@ -98,6 +98,7 @@ def test_the_schema_is_the_last_line(database: CommentDatabase, database_url: st
 
 
 def test_nothing_is_connected_before_the_first_call(own_database_url: str) -> None:
+    wait_for(lambda: connections(own_database_url) == 0, "the migration's connection to go")
     database = CommentDatabase(own_database_url)
     assert connections(own_database_url) == 0
     database.get_page(limit=1)
@@ -228,6 +229,27 @@ def test_a_url_that_libpq_can_not_read(url: str) -> None:
     with pytest.raises(InvalidDatabaseURL) as caught:
         CommentDatabase(url)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("nonsense=1", "nonsense"),
+        ("sslmode=nonsense", "sslmode"),
+        ("target_session_attrs=best", "target_session_attrs"),
+        ("ssl_min_protocol_version=0", "ssl_min_protocol_version"),
+    ],
+)
+def test_a_bad_parameter_of_a_url_is_named(query: str, name: str) -> None:
+    with pytest.raises(InvalidDatabaseURL) as caught:
+        CommentDatabase(f"postgresql://u:s3cret@h/x?application_name=x&{query}")
+    assert str(caught.value) == name
+
+
+def test_a_part_of_a_password_is_not_taken_for_a_parameter() -> None:
+    with pytest.raises(InvalidDatabaseURL) as caught:
+        CommentDatabase("postgresql://u:1/word?s3cret=x@h/x")
+    assert str(caught.value) == ""
 
 
 def test_ready(database: CommentDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

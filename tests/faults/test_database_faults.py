@@ -180,7 +180,7 @@ def test_at_the_end_of_the_ids_writers_get_500_and_readers_what_is_there() -> No
         postgresql.admin(f"SELECT setval('comments_id_seq', {MAX_ID} - 1)")
         assert server.post("Ada", "the last").json()["id"] == MAX_ID
         assert server.post("Ada", "one too many").status_code == 500
-        assert 'reached maximum value of sequence "comments_id_seq"' in server.output()
+        assert 'reached maximum value of sequence \\"comments_id_seq\\"' in server.output()
         assert [comment["comment"] for comment in server.http.get("/comments").json()["comments"]] == [
             "the first",
             "the last",

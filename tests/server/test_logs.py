@@ -46,3 +46,11 @@ def test_the_level_is_obeyed(database_url: str) -> None:
         server.post("Ada", "Hello")
         server.stop()
         assert server.output() == ""
+
+
+def test_flask_run_says_where_it_listens(database_url: str) -> None:
+    with serving([*FLASK, "run"], DATABASE_URL=database_url) as server:
+        server.http.get("/comments")
+        server.stop()
+        assert server.output().count("127.0.0.1") == 1
+        assert re.search(rf"^{TIME} INFO Listening on {server.url}$", server.output(), re.MULTILINE)

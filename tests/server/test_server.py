@@ -92,12 +92,14 @@ def bad_values() -> list[object]:
         ("PORT", "70000"),
         ("DATABASE_URL", "mysql://db/x"),
         ("DATABASE_URL", "postgresql://u:s3cret%zz@h/x"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/x?nonsense=1"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/x?sslmode=nonsense"),
         ("DATABASE_CONNECTIONS", "-1"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("HOST", "nowhere"),
     ]
-    others = [(command, *variables[n]) for command in ("run", "migrate") for n in (2, 3, 4)]
+    others = [(command, *variables[n]) for command in ("run", "migrate") for n in (2, 3, 6)]
     return [
         *(pytest.param(GUNICORN, name, value, id=f"gunicorn-{name}={value}") for name, value in variables),
         *(pytest.param([*FLASK, last], name, value, id=f"flask-{last}-{name}={value}") for last, name, value in others),
@@ -111,6 +113,15 @@ def test_a_bad_value_stops_the_start_with_one_line(command: list[str], name: str
     assert done.stderr.startswith(f"{name} must ")
     assert done.stderr.count("\n") == 1
     assert "s3cret" not in done.stderr
+
+
+@needs_make
+def test_a_bad_number_of_processes_stops_make_run_with_one_line(made_checkout: Path) -> None:
+    done = run(MAKE, made_checkout, DATABASE_URL="postgresql://127.0.0.1:1/x", WEB_CONCURRENCY="abc")
+    assert done.returncode != 0
+    first, second = done.stderr.splitlines()
+    assert first.startswith("WEB_CONCURRENCY must be a whole number")
+    assert second.startswith("make: ***")
 
 
 def test_a_port_that_is_no_number_is_click_s_own_error_under_flask_run() -> None:
@@ -144,12 +155,34 @@ def test_host_is_obeyed(database_url: str) -> None:
 
 
 def test_without_a_database_it_starts_and_waits_for_one(new_database: Callable[..., str]) -> None:
+    """What it logs is what /readyz says: at the start, and when that changes."""
     url = new_database()
     with serving(DATABASE_URL=url) as server:
+        assert "Not ready: The database schema is not current: run `flask migrate`." in server.output()
+        assert "Ready." not in server.output()
         assert server.http.get("/readyz").status_code == 503
         assert run([*FLASK, "migrate"], DATABASE_URL=url).returncode == 0
+        wait_for(lambda: f"Ready. Try: curl -s {server.url}/comments" in server.output(), "the line in the log")
+        assert server.output().count("Not ready") == 1
         assert server.http.get("/readyz").status_code == 200
         assert server.post("Ada", "Hello").status_code == 201
+
+
+def test_the_start_names_no_address_that_only_the_machine_itself_has(database_url: str) -> None:
+    with serving(DATABASE_URL=database_url, HOST="0.0.0.0") as server:  # noqa: S104
+        assert "Ready." in server.output()
+        assert "curl" not in server.output()
+
+
+def test_a_change_of_readiness_is_logged(database_url: str) -> None:
+    with serving(DATABASE_URL=database_url, WEB_CONCURRENCY="1") as server:
+        sql(database_url, "ALTER TABLE schema_migrations RENAME TO hidden")
+        assert server.http.get("/readyz").status_code == 503
+        sql(database_url, "ALTER TABLE hidden RENAME TO schema_migrations")
+        for _ in range(2):
+            assert server.http.get("/readyz").status_code == 200
+        assert server.output().count("WARNING The database schema is not current") == 1
+        assert server.output().count("INFO Ready again.") == 1
 
 
 def test_no_call_is_lost_when_the_database_closes_its_connections(database_url: str) -> None:

@@ -88,7 +88,8 @@ class Server:
         except httpx.TransportError:
             return False
         # gunicorn's workers start one after another, and a signal that hits one's start is lost.
-        return is_answering and ("Booting worker" in self.output()) == ("Ready." in self.output())
+        is_starting = "Booting worker" in self.output() and not re.search(r"Ready\.|Not ready:", self.output())
+        return is_answering and not is_starting
 
     def output(self) -> str:
         return self.stdout.read_text()
