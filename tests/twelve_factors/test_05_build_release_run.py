@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from support.containers import Project, docker, inspect, project, wait_until_ready
-
-pytestmark = pytest.mark.container
+from support.processes import FLASK, run, serving
 
 GRANTS = """
 CREATE ROLE server LOGIN PASSWORD 'server';
@@ -15,6 +14,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO server;
 """
 
 
+@pytest.mark.container
 def test_the_web_process_writes_to_no_disk(deployed: Project) -> None:
     assert deployed.post("Hello").status_code == 201
     web = deployed.container("web")
@@ -22,6 +22,7 @@ def test_the_web_process_writes_to_no_disk(deployed: Project) -> None:
     assert docker("diff", web).stdout == ""
 
 
+@pytest.mark.container
 def test_the_web_process_needs_no_right_to_alter_the_schema(deployed: Project) -> None:
     deployed.compose("exec", "db", "psql", "--username=comments", "--set=ON_ERROR_STOP=1", f"--command={GRANTS}")
     url = "postgresql://server:server@db/comments"
@@ -44,6 +45,7 @@ def test_the_web_process_needs_no_right_to_alter_the_schema(deployed: Project) -
     assert done.stdout.split() == ["200", "200", "201"]
 
 
+@pytest.mark.container
 def test_migrating_is_a_step_of_its_own_and_a_roll_back_works(image: str, tmp_path: Path) -> None:
     """A newer release adds a column; the release before it goes on, and starts again, on the newer schema."""
     (tmp_path / "9999_stars.sql").write_text("ALTER TABLE comments ADD COLUMN stars int NOT NULL DEFAULT 0;")
@@ -56,3 +58,20 @@ def test_migrating_is_a_step_of_its_own_and_a_roll_back_works(image: str, tmp_pa
         wait_until_ready(running)
         assert running.post("after").status_code == 201
         assert running.comments() == ["before", "meanwhile", "after"]
+
+
+def test_a_new_release_waits_for_its_migration(own_database_url: str, checkout: Path) -> None:
+    """It needs a column that the schema does not have yet. It says so, and goes on by itself when it has it."""
+    (checkout / "migrations/9999_stars.sql").write_text("ALTER TABLE comments ADD COLUMN stars int NOT NULL DEFAULT 0;")
+    code = (checkout / "db.py").read_text()
+    (checkout / "db.py").write_text(code.replace('"id, name, comment', '"id, name || left(stars::text, 0), comment'))
+    calls = [("GET", "/readyz"), ("GET", "/comments"), ("GET", "/comments/1"), ("POST", "/comments")]
+    comment = {"name": "Ada", "comment": "Hello"}
+    with serving(cwd=checkout, DATABASE_URL=own_database_url) as server:
+        for method, path in calls:
+            answer = server.http.request(method, path, json=comment)
+            assert (answer.status_code, "run `flask migrate`" in answer.json()["error"]) == (503, True), path
+        assert run([*FLASK, "migrate"], checkout, DATABASE_URL=own_database_url).returncode == 0
+        assert server.post(**comment).status_code == 201
+        for _, path in calls:
+            assert server.http.get(path).status_code == 200
