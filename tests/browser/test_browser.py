@@ -17,6 +17,14 @@ from support.processes import ROOT, Server, serving
 
 CHROMIUM = shutil.which("chromium")
 HOSTILE = "<b>bold</b><script>document.title = 'owned'</script> שלום 👩‍👩‍👧‍👦"
+AWAY = "The comments service does not answer. Try again later."
+
+(HTML,) = re.findall(r"^```html\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+# What a site may have of its own: ids and global names that are words of the page too.
+SITE = """
+<div id="comments"></div> <form id="form"></form> <p id="message">ours</p> <p id="list">ours</p>
+<script>const service = "ours", thread = "ours", list = "ours", send = "ours"; var key = "ours";</script>
+"""
 
 if not CHROMIUM and "CI" in os.environ:
     raise RuntimeError("CI must run these tests: install Debian's package chromium")
@@ -39,36 +47,37 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def service(database_url: str, site: str, tmp_path: Path) -> Iterator[Server]:
-    """The service, which allows the site's origin, and the README's page on the site."""
-    (html,) = re.findall(r"^```html\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The service, which allows the site's origin, and pages of the site with the README's page in them."""
     with serving(DATABASE_URL=database_url, ALLOWED_ORIGINS=site) as server:
-        for name in ("page.html", "other.html"):
-            (tmp_path / name).write_text(
-                '<!doctype html><meta charset="utf-8">' + html.replace("http://localhost:5000", server.url)
-            )
+        html = HTML.replace("http://localhost:5000", server.url)
+        for name, content in {"page.html": html, "other.html": html, "twice.html": SITE + html + html}.items():
+            (tmp_path / name).write_text('<!doctype html><meta charset="utf-8">' + content)
         yield server
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
+    """A narrow window of a reader in Tokyo who reads German."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page()
+        yield browser.new_page(viewport={"width": 320, "height": 640}, locale="de-DE", timezone_id="Asia/Tokyo")
         browser.close()
 
 
 def send(page: Page, name: str, comment: str) -> None:
-    page.get_by_placeholder("Name").fill(name)
-    page.get_by_placeholder("Comment").fill(comment)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Comment").fill(comment)
     page.get_by_role("button", name="Send").click()
 
 
 def test_the_page_lists_a_thread_and_posts_to_it(page: Page, site: str, service: Server, database_url: str) -> None:
     page.goto(f"{site}/page.html")
     send(page, "Ada", HOSTILE)
-    expect(page.get_by_role("listitem")).to_have_text([f"Ada: {HOSTILE}"])
+    expect(page.locator("li p")).to_have_text([HOSTILE])
     send(page, "Grace", "Hello, Ada")
-    expect(page.get_by_role("listitem")).to_have_text([f"Ada: {HOSTILE}", "Grace: Hello, Ada"])
+    expect(page.locator("li p")).to_have_text([HOSTILE, "Hello, Ada"])
+    expect(page.locator("li b")).to_have_text(["Ada", "Grace"])
+    expect(page.get_by_role("status")).to_be_empty()
     assert page.title() != "owned"
     page.reload()
     expect(page.get_by_role("listitem")).to_have_count(2)
@@ -85,16 +94,74 @@ def test_the_page_walks_all_pages_of_a_long_thread(page: Page, site: str, servic
     expect(page.get_by_role("listitem")).to_have_count(250)
 
 
+def test_the_page_says_when_a_comment_was_written_in_the_words_of_the_reader(
+    page: Page, site: str, service: Server, database_url: str
+) -> None:
+    row = "'/page.html', 'Ada', 'Hello', '2026-11-23 18:10:00.123456Z'"
+    sql(database_url, f"INSERT INTO comments (thread, name, comment, created_at) VALUES ({row})")
+    page.goto(f"{site}/page.html")
+    expect(page.locator("time")).to_have_text("24.11.2026, 03:10:00")
+    expect(page.locator("time")).to_have_attribute("datetime", "2026-11-23T18:10:00.123456Z")
+
+
+def test_no_word_makes_the_page_wider_than_its_window(page: Page, site: str, service: Server) -> None:
+    service.post("N" * 100, "w" * 10_000, thread="/page.html")
+    page.goto(f"{site}/page.html")
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_the_lines_of_a_comment_stay_lines(page: Page, site: str, service: Server) -> None:
+    page.goto(f"{site}/page.html")
+    send(page, "Ada", "for:\n    one")
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    assert page.locator("li p").inner_text() == "for:\n    one"
+
+
 def test_the_page_shows_what_is_wrong(page: Page, site: str, service: Server) -> None:
     page.goto(f"{site}/page.html")
     send(page, " ", "Hello")
     expect(page.get_by_role("status")).to_have_text("Name is required.")
-    expect(page.get_by_placeholder("Comment")).to_have_value("Hello")
+    expect(page.get_by_label("Comment")).to_have_value("Hello")
 
 
-def test_a_page_of_another_origin_gets_nothing(page: Page, site: str, service: Server) -> None:
+def test_the_page_says_that_the_service_is_away_and_a_second_attempt_sends_the_comment(
+    page: Page, site: str, service: Server, database_url: str
+) -> None:
+    assert service.stop() == 0
+    page.goto(f"{site}/page.html")
+    expect(page.get_by_role("status")).to_have_text(AWAY)
+    with page.expect_event("requestfailed"):
+        send(page, "Ada", "Hello")
+    expect(page.get_by_role("status")).to_have_text(AWAY)
+    expect(page.get_by_label("Comment")).to_have_value("Hello")
+    port = int(service.url.rpartition(":")[2])
+    with serving(port=port, PORT=port, DATABASE_URL=database_url, ALLOWED_ORIGINS=site):
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("li p")).to_have_text(["Hello"])
+        expect(page.get_by_role("status")).to_be_empty()
+
+
+def test_a_page_of_another_origin_gets_nothing_and_says_so(page: Page, site: str, service: Server) -> None:
     service.post("Ada", "Hello", thread="/page.html")
     page.goto(f"{site.replace('127.0.0.1', 'localhost')}/page.html")
-    with page.expect_event("requestfailed"):
-        page.reload()
+    expect(page.get_by_role("status")).to_have_text(AWAY)
     expect(page.get_by_role("listitem")).to_have_count(0)
+
+
+def test_two_copies_on_a_page_leave_each_other_and_the_names_of_the_site_alone(
+    page: Page, site: str, service: Server
+) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{site}/twice.html")
+    second = page.locator("section").nth(1)
+    second.get_by_label("Name").fill("Ada")
+    second.get_by_label("Comment").fill("Hello")
+    second.get_by_role("button").click()
+    expect(second.locator("li p")).to_have_text(["Hello"])
+    page.reload()
+    expect(page.locator("section li p")).to_have_text(["Hello", "Hello"])
+    expect(page.locator("#comments")).to_be_empty()
+    assert page.evaluate("[service, thread, list, send, key, message.textContent]") == ["ours"] * 6
+    assert errors == []
