@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -22,6 +24,34 @@ from support.containers import Project, docker, inspect, is_there, project
 from support.postgres import sql
 from support.processes import ROOT
 from support.program import NOT_THE_PROGRAM
+
+# Why a test with this mark may be left out, and what runs it.
+LEFT_OUT = {"slow": ("take minutes", "make faults"), "container": ("need Docker", "make test-container")}
+left_out: dict[str, int] = {}
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the tests that their marks have left out. Those that -k leaves out were not asked for."""
+    marks = [next(filter(item.get_closest_marker, LEFT_OUT), None) for item in items]
+    if None not in marks:
+        left_out.update(Counter(filter(None, marks)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a process of pytest-xdist tell the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = left_out
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Read what a process of pytest-xdist has told. Each has collected the same tests."""
+    left_out.update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for mark, count in left_out.items():
+        reason, command = LEFT_OUT[mark]
+        terminalreporter.write_line(f"Not run: tests that {reason} ({count}). `{command}` runs them.")
 
 
 @pytest.fixture(scope="session")

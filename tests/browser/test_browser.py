@@ -97,8 +97,8 @@ def test_the_page_walks_all_pages_of_a_long_thread(page: Page, site: str, servic
 def test_the_page_says_when_a_comment_was_written_in_the_words_of_the_reader(
     page: Page, site: str, service: Server, database_url: str
 ) -> None:
-    row = "'/page.html', 'Ada', 'Hello', '2026-11-23 18:10:00.123456Z'"
-    sql(database_url, f"INSERT INTO comments (thread, name, comment, created_at) VALUES ({row})")
+    row = ("/page.html", "Ada", "Hello", "2026-11-23T18:10:00.123456Z")
+    sql(database_url, "INSERT INTO comments (thread, name, comment, created_at) VALUES (%s, %s, %s, %s)", *row)
     page.goto(f"{site}/page.html")
     expect(page.locator("time")).to_have_text("24.11.2026, 03:10:00")
     expect(page.locator("time")).to_have_attribute("datetime", "2026-11-23T18:10:00.123456Z")

@@ -1,4 +1,4 @@
-"""What make says where it can't go on: a sentence."""
+"""What make says where it can't go on, and which tests it has left out: a sentence."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.processes import ROOT, environment
+from support.processes import PYTHON, ROOT, environment, run
 
 
 @pytest.fixture
@@ -67,3 +67,24 @@ def test_no_network(fresh: Path) -> None:
     assert said.startswith("The packages could not be installed (is there a network?)")
     assert said.count("\n") == 1
     assert not (fresh / ".venv" / "ready").exists()
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_run_says_which_tests_it_has_left_out_and_how_to_run_them(processes: str) -> None:
+    files = ["tests/container/test_name_server.py", "tests/faults/test_crowds.py"]
+    done = run([PYTHON, "-m", "pytest", f"--numprocesses={processes}", *files])
+    said = re.sub(r"\(\d+\)", "(N)", done.stdout)
+    assert "\nNot run: tests that need Docker (N). `make test-container` runs them.\n" in said
+    assert "\nNot run: tests that take minutes (N). `make faults` runs them.\n" in said
+
+
+def test_a_run_does_not_speak_of_tests_that_were_not_asked_for() -> None:
+    done = run([PYTHON, "-m", "pytest", "--numprocesses=0", "tests/twelve_factors", "-k", "test_no_index_is_named"])
+    assert done.returncode == 0
+    assert "Not run" not in done.stdout
+
+
+def test_a_test_that_is_skipped_says_why(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(): pytest.skip('the reason')\n")
+    done = run([PYTHON, "-m", "pytest", "--config-file=pyproject.toml", "--numprocesses=0", str(tmp_path)])
+    assert "the reason" in done.stdout

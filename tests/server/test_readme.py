@@ -27,6 +27,18 @@ def test_every_room_of_the_program_is_in_the_readme() -> None:
         assert f"[{room}{'' if room.endswith('.py') else '/'}]({room})" in README
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests" / "twelve_factors").glob("test_*.py")), ids=lambda path: path.stem
+)
+def test_the_readme_says_which_proofs_of_a_factor_need_docker(path: Path) -> None:
+    source = path.read_text()
+    proofs, in_containers = source.count("\ndef test_"), source.count("\n@pytest.mark.container\n")
+    of_the_whole_file = "\npytestmark = pytest.mark.container\n" in source
+    needed = "all" if of_the_whole_file or in_containers == proofs else "some" if in_containers else "none"
+    name = f"[{path.name}](tests/twelve_factors/{path.name})"
+    assert f"| {name} | {needed} |" in README
+
+
 def examples() -> list[tuple[str, str]]:
     """The commands of the console blocks, each with what it prints."""
     blocks = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
