@@ -21,9 +21,13 @@ from postgres import embedded
 from postgres.migrations import migrate
 
 from support.containers import Project, docker, inspect, is_there, project
+from support.over_http import client_of
 from support.postgres import sql
 from support.processes import ROOT
 from support.program import NOT_THE_PROGRAM
+
+# The URL of a running service. TEST_DATABASE_URL then names its database, of which each test deletes the comments.
+SERVICE = os.environ.get("TEST_SERVICE_URL")
 
 # Why a test with this mark may be left out, and what runs it.
 LEFT_OUT = {"slow": ("take minutes", "make faults"), "container": ("need Docker", "make test-container")}
@@ -97,6 +101,8 @@ def new_database(postgres: str) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture(scope="session")
 def migrated_database(new_database: Callable[..., str]) -> str:
+    if SERVICE:
+        return os.environ["TEST_DATABASE_URL"]
     url = new_database()
     migrate(url)
     return url
@@ -126,7 +132,8 @@ def database(database_url: str) -> Iterator[CommentDatabase]:
 
 @pytest.fixture
 def client(database: CommentDatabase) -> FlaskClient:
-    return create_app(Config(), database).test_client()
+    """A client of the application, or of the running service that TEST_SERVICE_URL names."""
+    return client_of(SERVICE) if SERVICE else create_app(Config(), database).test_client()
 
 
 @pytest.fixture

@@ -2,12 +2,50 @@
 
 import json
 import re
+import subprocess
+from importlib.metadata import distributions
+from pathlib import Path
 
+import pytest
 import yaml
 
-from support.processes import ROOT
+from support.containers import CONTAINER_PATIENCE, project
+from support.processes import PYTHON, ROOT, environment, free_port, serving
 
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
+PUBLISHED = 'services: {db: {ports: ["127.0.0.1:${DATABASE_PORT}:5432"]}}'
+
+
+def run_the_tests_of_the_api(service: str, database_url: str) -> None:
+    """Run all of them against a service that runs, over HTTP. A few need what only a server could send."""
+    done = subprocess.run(
+        [PYTHON, "-m", "pytest", "--numprocesses=0", "tests/api"],
+        cwd=ROOT,
+        env=environment(TEST_SERVICE_URL=service, TEST_DATABASE_URL=database_url),
+        capture_output=True,
+        text=True,
+        timeout=CONTAINER_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    passed, skipped = (int(re.findall(rf"(\d+) {what}", done.stdout)[-1]) for what in ("passed", "skipped"))
+    assert passed > 200
+    assert skipped < 10
+
+
+def test_the_tests_of_the_api_pass_on_the_embedded_postgresql(own_database_url: str) -> None:
+    with serving(DATABASE_URL=own_database_url) as server:
+        run_the_tests_of_the_api(server.url, own_database_url)
+
+
+@pytest.mark.container
+def test_the_same_tests_pass_on_the_service_and_the_postgresql_of_compose(image: str, tmp_path: Path) -> None:
+    (tmp_path / "published.yml").write_text(PUBLISHED)
+    files = ("docker-compose.yml", str(tmp_path / "published.yml"))
+    port = free_port()
+    with project(files=files, DATABASE_PORT=str(port), PGPASSWORD="comments") as running:
+        database_url = f"postgresql://comments:comments@127.0.0.1:{port}/comments"
+        run_the_tests_of_the_api(str(running.http.base_url), database_url)
 
 
 def test_the_embedded_postgresql_has_the_major_version_of_the_container_s() -> None:
@@ -17,10 +55,10 @@ def test_the_embedded_postgresql_has_the_major_version_of_the_container_s() -> N
     assert embedded.removeprefix("==").split(".")[0] == image.removeprefix("postgres:")
 
 
-def test_development_and_the_image_install_from_the_same_lock() -> None:
-    """Both stop at a lock that is not the Pipfile's."""
-    makefile, dockerfile = (ROOT / "Makefile").read_text(), (ROOT / "Dockerfile").read_text()
-    assert "install --deploy --dev" in makefile
-    assert "COPY Pipfile Pipfile.lock" in dockerfile
-    assert "pipenv verify" in dockerfile
-    assert "--require-hashes" in dockerfile
+def test_development_has_the_versions_of_the_lock() -> None:
+    """So has the image: the tests of factor II compare it."""
+    locked = {**LOCK["default"], **LOCK["develop"]}
+    versions = {name.replace(".", "-"): package["version"] for name, package in locked.items()}
+    installed = {re.sub("[._]", "-", found.name.lower()): f"=={found.version}" for found in distributions()}
+    assert {name.replace(".", "-") for name in LOCK["default"]} <= installed.keys()
+    assert installed.items() >= {name: versions[name] for name in versions.keys() & installed.keys()}.items()
