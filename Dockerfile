@@ -17,11 +17,12 @@ LABEL org.opencontainers.image.title="Comments" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.revision="$REVISION"
 
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin comments
+# The directory is where docker-compose.yml mounts the socket of the database.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin comments && mkdir /run/postgresql
 COPY --from=packages /venv /venv
 WORKDIR /app
-# Only the files that .dockerignore allows.
-COPY . .
+# Only the files that .dockerignore allows. Everybody may read them, whatever their modes in the checkout.
+COPY --chmod=755 . .
 
 # Clients reach a container from outside. Programs read its log. It writes nothing to its disk.
 ENV PATH="/venv/bin:$PATH" HOST=0.0.0.0 LOG_FORMAT=json PYTHONDONTWRITEBYTECODE=1

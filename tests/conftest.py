@@ -20,7 +20,7 @@ from db import CommentDatabase
 from postgres import embedded
 from postgres.migrations import migrate
 
-from support.containers import Project, docker, inspect, is_there, project
+from support.containers import IMAGE, Project, docker, inspect, is_there, project
 from support.over_http import client_of
 from support.postgres import sql
 from support.processes import ROOT
@@ -158,8 +158,8 @@ def image(revision: str) -> str:
     if not is_there():
         assert "CI" not in os.environ, "CI must run these tests: it needs Docker with Compose and Buildx"
         pytest.skip("there is no Docker")
-    docker("compose", "--env-file", os.devnull, "build", REVISION=revision)
-    return str(inspect("comments", "Id"))
+    docker("compose", "--env-file", os.devnull, "--project-name", IMAGE, "build", REVISION=revision)
+    return str(inspect(IMAGE, "Id"))
 
 
 @pytest.fixture(scope="module")

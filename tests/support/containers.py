@@ -14,6 +14,9 @@ from support.processes import PATIENCE, free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 
+# The image of this checkout. Each project has a name for it of its own, as docker-compose.yml wants it.
+IMAGE = "comments-test"
+
 # How long building an image or starting a project may take, in seconds.
 CONTAINER_PATIENCE = 300
 
@@ -86,12 +89,14 @@ def project(
     """`docker compose up` with these options under a name of its own, and down with all it has stored."""
     port = free_port()
     running = Project(f"comments-test-{port}", {"PORT": str(port), **variables}, files, env_file)
+    docker("tag", IMAGE, running.name)
     try:
         running.up(*options)
         yield running
     finally:
         running.http.close()
         running.compose("down", "--volumes", "--timeout", "15")
+        docker("rmi", running.name)
 
 
 def inspect(container_or_image: str, what: str) -> object:

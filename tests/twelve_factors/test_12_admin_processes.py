@@ -9,10 +9,11 @@ from support.containers import Project
 pytestmark = pytest.mark.container
 
 RUN = ("run", "--rm", "web")
+MIGRATE = ("run", "--rm", "migrate")
 
 
 def test_they_run_in_the_same_image_with_the_same_configuration(deployed: Project) -> None:
-    assert deployed.compose(*RUN, "flask", "migrate").stdout == "The schema is up to date.\n"
+    assert deployed.compose(*MIGRATE).stdout == "The schema is up to date.\n"
     status = deployed.compose(*RUN, "flask", "migrate", "--status").stdout
     assert re.fullmatch(r"(\d{4}_\w+  20\d\d-.*\n)+", status)
 
