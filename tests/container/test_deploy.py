@@ -198,7 +198,6 @@ def test_an_upgrade_and_a_roll_back_fail_no_request(image: str, checkout: Checko
         checkout.run("git reset --keep ORIG_HEAD; deploy/upgrade")
     assert checkout.images() == [former] * 2
     for poller in (upgrade, roll_back):
-        print(len(poller.times), poller.retried, poller.failed, poller.longest_gap())
         assert poller.failed == []
         assert poller.longest_gap() < 1
 

@@ -1,6 +1,7 @@
 """X. Dev/prod parity: development, tests and production alike (https://12factor.net/dev-prod-parity)."""
 
 import json
+import os
 import re
 import subprocess
 from importlib.metadata import distributions
@@ -10,10 +11,12 @@ import pytest
 import yaml
 
 from support.containers import CONTAINER_PATIENCE, project
-from support.processes import PYTHON, ROOT, environment, free_port, serving
+from support.processes import PYTHON, ROOT, environment, serving
 
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
-PUBLISHED = 'services: {db: {ports: ["127.0.0.1:${DATABASE_PORT}:5432"]}}'
+
+# The socket of the database in a directory that this machine sees too. There root is the superuser of the database.
+SHARED_SOCKET = "volumes: {socket: {driver_opts: {type: none, o: bind, device: ${SOCKET}}}}"
 
 
 def run_the_tests_of_the_api(service: str, database_url: str) -> None:
@@ -39,12 +42,13 @@ def test_the_tests_of_the_api_pass_on_the_embedded_postgresql(own_database_url: 
 
 
 @pytest.mark.container
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use the database of Compose from outside")
 def test_the_same_tests_pass_on_the_service_and_the_postgresql_of_compose(image: str, tmp_path: Path) -> None:
-    (tmp_path / "published.yml").write_text(PUBLISHED)
-    files = ("docker-compose.yml", str(tmp_path / "published.yml"))
-    port = free_port()
-    with project(files=files, DATABASE_PORT=str(port), PGPASSWORD="comments") as running:
-        database_url = f"postgresql://comments:comments@127.0.0.1:{port}/comments"
+    (tmp_path / "socket").mkdir()
+    (tmp_path / "socket.yml").write_text(SHARED_SOCKET)
+    files = ("docker-compose.yml", str(tmp_path / "socket.yml"))
+    with project(files=files, SOCKET=f"{tmp_path}/socket") as running:
+        database_url = f"postgresql://comments@/comments?host={tmp_path}/socket"
         run_the_tests_of_the_api(str(running.http.base_url), database_url)
 
 
