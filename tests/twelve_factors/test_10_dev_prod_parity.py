@@ -16,7 +16,7 @@ from support.processes import PYTHON, ROOT, environment, serving
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
 
 # The socket of the database in a directory that this machine sees too. There root is the superuser of the database.
-SHARED_SOCKET = "volumes: {socket: {driver_opts: {type: none, o: bind, device: ${SOCKET}}}}"
+SHARED_SOCKET = 'volumes: {socket: {driver_opts: {type: none, o: bind, device: "${SOCKET}"}}}'
 
 
 def run_the_tests_of_the_api(service: str, database_url: str) -> None:
