@@ -198,7 +198,7 @@ def test_an_upgrade_and_a_roll_back_fail_no_request(image: str, checkout: Checko
         checkout.run("git reset --keep ORIG_HEAD; deploy/upgrade")
     assert checkout.images() == [former] * 2
     for poller in (upgrade, roll_back):
-        assert poller.failed == []
+        assert not poller.failed, poller.failed[:3]
         assert poller.longest_gap() < 1
 
 
@@ -216,6 +216,6 @@ def test_an_upgrade_that_fails_leaves_the_former_release_running(image: str, che
     checkout.release(change)
     with Poller(url) as poller:
         assert checkout.run("git pull; deploy/upgrade", check=False).returncode != 0
-    assert poller.failed == []
+    assert not poller.failed, poller.failed[:3]
     assert checkout.run("docker compose ps --all --quiet web").stdout == containers
     assert docker("image", "inspect", "--format", "{{.Id}}", checkout.project).stdout.strip() == former[0]
