@@ -5,7 +5,8 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def events(container: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+def is_answering(running: Project) -> bool:
+    try:
+        running.http.get("/")
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def test_every_replica_serves_and_only_the_proxy_is_published(proxied: Project) -> None:
     for n in range(12):
         assert proxied.post(f"{n}").status_code == 201
@@ -94,6 +103,63 @@ def test_the_request_id_is_in_every_log_and_the_query_in_none(proxied: Project) 
     assert "/hidden" not in docker("logs", proxied.container("proxy")).stdout
 
 
+def test_connections_to_the_replicas_are_kept(proxied: Project) -> None:
+    before = connections_to_web(proxied)
+    for _ in range(100):
+        assert proxied.http.get("/comments?limit=1").status_code == 200
+    assert connections_to_web(proxied) - before < 50
+
+
+def connections_to_web(running: Project) -> int:
+    """How many the proxy has, or has had in the last minute."""
+    sockets = docker("exec", running.container("proxy"), "cat", "/proc/net/tcp").stdout
+    return len(re.findall(r"^ *\d+: \S+ [0-9A-F]{8}:1388 ", sockets, re.MULTILINE))  # 1388 is 5000
+
+
+def test_while_replicas_are_replaced_a_request_fails_once_at_most(proxied: Project) -> None:
+    old = proxied.containers("web")
+    with ThreadPoolExecutor() as pool:
+        replacement = pool.submit(replace, proxied, old)
+        statuses = []
+        while not replacement.done():
+            statuses += [status_of(lambda: proxied.http.get("/comments?limit=1")), status_of(lambda: proxied.post("x"))]
+        replacement.result()
+    assert not set(proxied.containers("web")) & set(old)
+    assert set(statuses) == {200, 201}
+
+
+def replace(running: Project, old: list[str]) -> None:
+    """Start new replicas beside the old ones, which then go."""
+    running.up("--no-recreate", f"--scale=web={len(old) + 3}")
+    docker("stop", *old)
+    docker("rm", *old)
+
+
+def status_of(send: Callable[[], httpx.Response], attempts: int = 2) -> int:
+    """The status of a request, which is sent again if it fails."""
+    try:
+        status = send().status_code
+    except httpx.TransportError:
+        status = 0
+    return status if status in (200, 201) or attempts == 1 else status_of(send, attempts - 1)
+
+
+def start_slow_requests(stack: ExitStack, running: Project, method: str, count: int) -> None:
+    """Send so many requests with a body that does not end. They go on until the end of `stack`."""
+    address = (running.http.base_url.host, running.http.base_url.port)
+    head = f"{method} /comments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    for _ in range(count):
+        slow = stack.enter_context(socket.create_connection(address, PATIENCE))
+        slow.sendall(head.encode())
+
+
+def test_it_writes_to_memory_only(proxied: Project) -> None:
+    proxy = proxied.container("proxy")
+    refused = docker("exec", proxy, "touch", "/etc/nginx/written", check=False)
+    assert "Read-only file system" in refused.stderr
+    assert proxied.is_ready()
+
+
 def test_a_body_that_is_too_large_is_refused_in_the_words_of_the_service(proxied: Project) -> None:
     body = json.dumps({"name": "Ada", "comment": "Hello"}).ljust(MAX_BODY)
     headers = {"Content-Type": "application/json", "Origin": BLOG}
@@ -107,18 +173,16 @@ def test_a_body_that_is_too_large_is_refused_in_the_words_of_the_service(proxied
 
 def test_slow_clients_cost_the_service_nothing(proxied: Project) -> None:
     """Each sends a body that does not end."""
-    host, port = proxied.http.base_url.host, proxied.http.base_url.port
-    head = "POST /comments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with ExitStack() as stack:
-        for _ in range(60):
-            slow = stack.enter_context(socket.create_connection((host, port), PATIENCE))
-            slow.sendall(head.encode())
+        start_slow_requests(stack, proxied, "POST", 60)
         for _ in range(30):
             assert proxied.http.get("/comments?limit=1", timeout=5).status_code == 200
 
 
-def test_without_a_replica_it_is_503_in_the_shape_of_the_service(proxied: Project) -> None:
+def test_without_a_replica_it_starts_and_is_503_in_the_shape_of_the_service(proxied: Project) -> None:
     proxied.compose("stop", "web")
+    proxied.compose("restart", "proxy")
+    wait_for(lambda: is_answering(proxied), "the proxy to start")
     try:
         away = proxied.http.get("/comments", headers={"Origin": BLOG})
     finally:
