@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from comment import MAX_THREAD
 from web.request import MAX_BODY, TOO_LARGE
 
 from support.containers import Project, docker, project
@@ -101,6 +103,18 @@ def test_the_request_id_is_in_every_log_and_the_query_in_none(proxied: Project) 
             [event] = [event for event in found if event.get("request_id") == request_id]
             assert (event["method"], event["path"], event["status"]) == ("GET", "/comments", 200)
     assert "/hidden" not in docker("logs", proxied.container("proxy")).stdout
+
+
+@pytest.mark.parametrize("letter", ["a", "%", '"', "\\", "é", "評", "\N{PILE OF POO}"])
+def test_the_longest_thread_is_paged_through(proxied: Project, letter: str) -> None:
+    thread = letter * MAX_THREAD
+    for comment in ("first", "second"):
+        fields = {"name": "Ada", "comment": comment, "thread": thread}
+        assert proxied.http.post("/comments", json=fields).status_code == 201
+    first = proxied.http.get(f"/comments?thread={quote(thread)}&limit=1")
+    assert first.status_code == 200
+    second = proxied.http.get(first.links["next"]["url"]).json()
+    assert [comment["comment"] for comment in second["comments"]] == ["second"]
 
 
 def test_connections_to_the_replicas_are_kept(proxied: Project) -> None:
