@@ -18,6 +18,7 @@ from comment import MAX_THREAD
 from web.request import MAX_BODY, TOO_LARGE
 
 from support.containers import Project, docker, project
+from support.crowd import crowd
 from support.processes import PATIENCE, ROOT, wait_for
 
 pytestmark = pytest.mark.container
@@ -156,6 +157,31 @@ def status_of(send: Callable[[], httpx.Response], attempts: int = 2) -> int:
     except httpx.TransportError:
         status = 0
     return status if status in (200, 201) or attempts == 1 else status_of(send, attempts - 1)
+
+
+@pytest.mark.parametrize("kind", ["half_body", "half_line"])
+def test_one_address_with_thousands_of_slow_requests_shuts_nobody_else_out(proxied: Project, kind: str) -> None:
+    """The crowd comes from Docker's gateway, and the other client from a container. Whoever is refused comes again."""
+    with crowd(proxied.http.base_url.port or 0, **{kind: 2500}):
+        assert ask_from(proxied.containers("web")[0], "http://proxy/comments?limit=1", 50) == ["200"] * 50
+
+
+def ask_from(container: str, url: str, count: int) -> list[str]:
+    """The statuses of so many requests, each of which has two seconds."""
+    script = f"import urllib.request as u\nfor _ in range({count}): print(u.urlopen('{url}', timeout=2).status)"
+    return docker("exec", container, "python", "-c", script).stdout.split()
+
+
+def test_an_address_with_too_many_requests_at_once_is_refused(proxied: Project) -> None:
+    with ExitStack() as stack:
+        start_slow_requests(stack, proxied, "PUT", 255)
+        assert proxied.http.get("/comments?limit=1").status_code == 200
+        start_slow_requests(stack, proxied, "PUT", 1)
+        wait_for(lambda: proxied.http.get("/comments?limit=1").status_code == 429, "the last one to be counted")
+        refused = proxied.http.get("/comments?limit=1", headers={"Origin": BLOG})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json() == {"error": "Too many requests from your address at once; try again later."}
+    assert refused.headers["Access-Control-Allow-Origin"] == BLOG
 
 
 def start_slow_requests(stack: ExitStack, running: Project, method: str, count: int) -> None:
