@@ -20,6 +20,7 @@ from web.request import MAX_BODY, TOO_LARGE
 from support.containers import Project, docker, project
 from support.crowd import crowd
 from support.processes import PATIENCE, ROOT, wait_for
+from support.proxy import REFUSED, assert_error, exchange
 
 pytestmark = pytest.mark.container
 
@@ -193,6 +194,11 @@ def start_slow_requests(stack: ExitStack, running: Project, method: str, count: 
         slow.sendall(head.encode())
 
 
+@pytest.mark.parametrize("request_", REFUSED, ids=lambda request: request[:40].decode())
+def test_what_it_refuses_itself_looks_like_an_error_of_the_service(proxied: Project, request_: bytes) -> None:
+    assert_error(exchange(proxied.http.base_url.port or 0, request_), REFUSED[request_])
+
+
 def test_it_writes_to_memory_only(proxied: Project) -> None:
     proxy = proxied.container("proxy")
     refused = docker("exec", proxy, "touch", "/etc/nginx/written", check=False)
@@ -225,11 +231,13 @@ def test_without_a_replica_it_starts_and_is_503_in_the_shape_of_the_service(prox
     wait_for(lambda: is_answering(proxied), "the proxy to start")
     try:
         away = proxied.http.get("/comments", headers={"Origin": BLOG})
+        traced = proxied.http.request("TRACE", "/comments")
     finally:
         proxied.compose("start", "web")
         wait_for(proxied.is_ready, "the service to be back")
     assert (away.status_code, int(away.headers["Retry-After"]) > 0) == (503, True)
     assert away.json()["error"].startswith("The service does not answer")
+    assert (traced.status_code, traced.json()) == (503, away.json())
     assert away.headers["Access-Control-Allow-Origin"] == BLOG
 
 
@@ -264,4 +272,5 @@ def test_with_a_certificate_it_speaks_tls(image: str, tmp_path: Path) -> None:
         with httpx.Client(base_url=f"https://localhost:{running.variables['PORT']}", verify=trusted) as client:
             assert client.post("/comments", json={"name": "Ada", "comment": "Hello"}).status_code == 201
             assert len(client.get("/comments").json()["comments"]) == 1
-        assert running.http.get("/comments").status_code == 400, "plain HTTP to a port that speaks TLS"
+        plain = running.http.get("/comments")
+        assert (plain.status_code, plain.json()) == (400, {"error": "This port speaks https."})
