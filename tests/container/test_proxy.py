@@ -65,6 +65,12 @@ def is_answering(running: Project) -> bool:
     return True
 
 
+def logged(container: str) -> str:
+    """All that a container has logged."""
+    done = docker("logs", container)
+    return done.stdout + done.stderr
+
+
 def test_every_replica_serves_and_only_the_proxy_is_published(proxied: Project) -> None:
     for n in range(12):
         assert proxied.post(f"{n}").status_code == 201
@@ -104,7 +110,17 @@ def test_the_request_id_is_in_every_log_and_the_query_in_none(proxied: Project) 
         for found in (of_the_proxy, of_the_service):
             [event] = [event for event in found if event.get("request_id") == request_id]
             assert (event["method"], event["path"], event["status"]) == ("GET", "/comments", 200)
-    assert "/hidden" not in docker("logs", proxied.container("proxy")).stdout
+    assert "/hidden" not in logged(proxied.container("proxy"))
+
+
+def test_no_query_is_in_the_log_when_a_replica_is_gone_or_the_limit_is_reached(image: str) -> None:
+    with project(files=FILES, POST_RATE="1r/m") as running:
+        with ThreadPoolExecutor() as pool:
+            statuses = set(pool.map(lambda _: running.http.post("/comments?thread=/hidden").status_code, range(50)))
+        running.compose("kill", "web")
+        assert running.http.get("/comments?thread=/hidden").status_code == 503
+        assert statuses == {415, 429}
+        assert "/hidden" not in logged(running.container("proxy"))
 
 
 @pytest.mark.parametrize("letter", ["a", "%", '"', "\\", "é", "評", "\N{PILE OF POO}"])
