@@ -215,6 +215,20 @@ def test_what_it_refuses_itself_looks_like_an_error_of_the_service(proxied: Proj
     assert_error(exchange(proxied.http.base_url.port or 0, request_), REFUSED[request_])
 
 
+def test_a_page_is_compressed_and_its_etag_is_of_use(proxied: Project) -> None:
+    proxied.http.post("/comments", json={"name": "Ada", "comment": "long " * 1000, "thread": "compressed"})
+    page = proxied.http.get("/comments?thread=compressed", headers={"Accept-Encoding": "gzip", "Origin": BLOG})
+    again = proxied.http.get("/comments?thread=compressed", headers={"If-None-Match": page.headers["ETag"]})
+    plain = proxied.http.get("/comments?thread=compressed", headers={"Accept-Encoding": "identity"})
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert page.num_bytes_downloaded < 1000
+    assert "Content-Encoding" not in plain.headers
+    assert plain.text == page.text
+    assert again.status_code == 304
+    for answer in (page, again, plain):
+        assert {"Accept-Encoding", "Origin"} <= set(re.split(", *", answer.headers["Vary"]))
+
+
 def test_it_writes_to_memory_only(proxied: Project) -> None:
     proxy = proxied.container("proxy")
     refused = docker("exec", proxy, "touch", "/etc/nginx/written", check=False)
