@@ -297,10 +297,13 @@ def test_with_a_certificate_it_speaks_tls(image: str, tmp_path: Path) -> None:
     [command] = re.findall(r"^openssl req .*(?:\n  .*)*", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
     (tmp_path / "tls").mkdir()
     subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True)  # noqa: S602
-    with project(files=FILES, TLS_DIR=str(tmp_path / "tls")) as running:
+    with project(files=FILES, TLS_DIR=str(tmp_path / "tls"), HSTS_MAX_AGE="300") as running:
         trusted = ssl.create_default_context(cafile=str(tmp_path / "tls/fullchain.pem"))
         with httpx.Client(base_url=f"https://localhost:{running.variables['PORT']}", verify=trusted) as client:
             assert client.post("/comments", json={"name": "Ada", "comment": "Hello"}).status_code == 201
-            assert len(client.get("/comments").json()["comments"]) == 1
+            page = client.get("/comments")
+            assert len(page.json()["comments"]) == 1
+            assert page.headers["Strict-Transport-Security"] == "max-age=300"
         plain = running.http.get("/comments")
         assert (plain.status_code, plain.json()) == (400, {"error": "This port speaks https."})
+        assert "Strict-Transport-Security" not in plain.headers
