@@ -20,7 +20,7 @@ from web.request import MAX_BODY, TOO_LARGE
 from support.containers import Project, docker, project
 from support.crowd import crowd
 from support.processes import PATIENCE, ROOT, wait_for
-from support.proxy import REFUSED, assert_error, exchange
+from support.proxy import REFUSED, assert_error, assert_tls_is_as_mozilla_recommends, exchange
 
 pytestmark = pytest.mark.container
 
@@ -304,6 +304,7 @@ def test_with_a_certificate_it_speaks_tls(image: str, tmp_path: Path) -> None:
             page = client.get("/comments")
             assert len(page.json()["comments"]) == 1
             assert page.headers["Strict-Transport-Security"] == "max-age=300"
+        assert_tls_is_as_mozilla_recommends(running.http.base_url.port or 0)
         plain = running.http.get("/comments")
         assert (plain.status_code, plain.json()) == (400, {"error": "This port speaks https."})
         assert "Strict-Transport-Security" not in plain.headers

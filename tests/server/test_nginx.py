@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from support.processes import PATIENCE, ROOT, Server, free_port, serving, wait_for
-from support.proxy import REFUSED, assert_error, exchange
+from support.proxy import REFUSED, assert_error, assert_tls_is_as_mozilla_recommends, exchange
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
@@ -128,3 +128,7 @@ def test_trace_and_the_place_of_its_own_errors_are_answered_by_the_service(http:
     assert traced.status_code == 405
     assert set(traced.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
     assert http.get("/error").json() == http.get("/nowhere").json()
+
+
+def test_tls_is_as_mozilla_recommends(nginx: Nginx) -> None:
+    assert_tls_is_as_mozilla_recommends(nginx.port)

@@ -51,6 +51,25 @@ def connect(port: int, tls: bool) -> socket.socket:
     return ssl._create_unverified_context().wrap_socket(connection) if tls else connection  # noqa: S323
 
 
+def shakes_hands(port: int, ciphers: str, curve: str) -> bool:
+    """Whether the port speaks TLS 1.2 with a client that has only these ciphers and this curve."""
+    client = ssl._create_unverified_context()  # noqa: S323
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers(ciphers)
+    client.set_ecdh_curve(curve)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection, suppress(ssl.SSLError):
+        client.wrap_socket(connection).close()
+        return True
+    return False
+
+
+def assert_tls_is_as_mozilla_recommends(port: int) -> None:
+    """The recommended cipher and curve are spoken, and others are not."""
+    assert shakes_hands(port, "ECDHE-ECDSA-AES128-GCM-SHA256", "prime256v1")
+    assert not shakes_hands(port, "ECDHE-ECDSA-AES128-SHA256", "prime256v1")
+    assert not shakes_hands(port, "ECDHE-ECDSA-AES128-GCM-SHA256", "secp521r1")
+
+
 def assert_error(reply: Reply, status: int) -> None:
     """Status, body and headers of an error, as those of the service."""
     assert reply.status == status
