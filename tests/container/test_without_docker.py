@@ -66,7 +66,8 @@ def debian(tmp_path: Path) -> Iterator[str]:
     for name in listed.stdout.splitlines():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    with container(DEBIAN, command=("sleep", "infinity")) as found:
+    options = ("--init", "--env=DEBIAN_FRONTEND=noninteractive")
+    with container(DEBIAN, *options, command=("sleep", "infinity")) as found:
         docker("cp", f"{tmp_path}/.", f"{found}:/origin")
         yield found
 
