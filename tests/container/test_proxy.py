@@ -17,7 +17,7 @@ import pytest
 from comment import MAX_THREAD
 from web.request import MAX_BODY, TOO_LARGE
 
-from support.containers import Project, docker, inspect, project
+from support.containers import Project, docker, project
 from support.crowd import crowd
 from support.processes import PATIENCE, ROOT, wait_for
 from support.proxy import REFUSED, assert_error, assert_tls_is_as_mozilla_recommends, exchange
@@ -133,15 +133,6 @@ def test_the_longest_thread_is_paged_through(proxied: Project, letter: str) -> N
     assert first.status_code == 200
     second = proxied.http.get(first.links["next"]["url"]).json()
     assert [comment["comment"] for comment in second["comments"]] == ["second"]
-
-
-def test_a_reload_by_the_entrypoint_leaves_one_search_for_replicas(proxied: Project) -> None:
-    """As deploy/upgrade reloads it."""
-    proxy = proxied.container("proxy")
-    docker("exec", proxy, "/docker-entrypoint.sh", "nginx", "-s", "reload")
-    nginx = inspect(proxy, "State.Pid")
-    processes = docker("top", proxy, "-o", "pid,ppid,args").stdout
-    assert len(re.findall(rf"^ *\d+ +{nginx} .*find-web", processes, re.MULTILINE)) == 1
 
 
 def test_connections_to_the_replicas_are_kept(proxied: Project) -> None:

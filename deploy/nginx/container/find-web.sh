@@ -6,7 +6,6 @@
 # `server web:5000 resolve`.)
 
 list=/run/web.servers
-[ ! -e "$list" ] || exit 0  # the entrypoint runs again, for a reload; the first run still looks
 
 addresses() {
   timeout 1 getent ahostsv4 web | sed -n 's/^\([0-9.]*\) *STREAM.*/server \1:5000 fail_timeout=1s;/p' | sort
