@@ -229,6 +229,22 @@ def test_a_page_is_compressed_and_its_etag_is_of_use(proxied: Project) -> None:
         assert {"Accept-Encoding", "Origin"} <= set(re.split(", *", answer.headers["Vary"]))
 
 
+def test_a_page_of_a_megabyte_comes_whole_to_a_slow_client_and_waits_in_no_file(proxied: Project) -> None:
+    comment = {"name": "Ada", "comment": '"' * 10_000, "thread": "long"}
+    assert {proxied.http.post("/comments", json=comment).status_code for _ in range(50)} == {201}
+    proxy = proxied.container("proxy")
+    address = docker("exec", proxy, "hostname", "--ip-address").stdout.split()[0]
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((address, 80))
+        client.sendall(b"GET /comments?thread=long HTTP/1.0\r\nHost: x\r\n\r\n")
+        answer = client.recv(1000)
+        assert docker("exec", proxy, "df", "--output=used", "/tmp").stdout.split() == ["Used", "0"]
+        while piece := client.recv(65536):
+            answer += piece
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["comments"]) == 49
+
+
 def test_it_writes_to_memory_only(proxied: Project) -> None:
     proxy = proxied.container("proxy")
     refused = docker("exec", proxy, "touch", "/etc/nginx/written", check=False)
