@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.containers import CONTAINER_PATIENCE, docker
+from support.containers import CONTAINER_PATIENCE, docker, quick
 from support.processes import PATIENCE, ROOT, free_port, wait_for
 
 pytestmark = pytest.mark.container
@@ -32,7 +32,7 @@ IS_RESTORED = f"""
 ! {CURL}/comments | grep '"lost"'
 """
 
-COMPOSE_FILE = "docker-compose.yml:deploy/docker-compose.proxy.yml"
+COMPOSE_FILE = "docker-compose.yml:deploy/docker-compose.proxy.yml:../quick.yml"
 
 
 @dataclass
@@ -139,6 +139,7 @@ class Poller:
 def start(checkout: Checkout, *, replicas: int = 2) -> str:
     """Start the service behind the proxy; returns its URL."""
     port = free_port()
+    (checkout.directory.parent / "quick.yml").write_text(quick("web", "proxy"))
     (checkout.directory / ".env").write_text(f"COMPOSE_FILE={COMPOSE_FILE}\nPORT={port}\nPOST_RATE=1000r/s\n")
     checkout.run(f"REVISION=$(git rev-parse HEAD) docker compose up --detach --build --wait --scale web={replicas}")
     return f"http://127.0.0.1:{port}"
