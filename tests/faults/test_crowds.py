@@ -157,11 +157,11 @@ def test_a_connection_that_says_nothing_is_closed_in_the_end(database_url: str, 
 
 def test_a_client_that_does_not_read_its_answer_is_disconnected_and_is_no_error(database_url: str) -> None:
     with serving(DATABASE_URL=database_url, LOG_LEVEL="debug") as server:
-        fill(server, 100, "x" * 10_000)  # a megabyte: more than the kernel takes from the server for such a client
+        fill(server, 100, "x" * 10_000)  # a page of a megabyte
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", urlsplit(server.url).port))
-            connection.sendall(KINDS["slow_reader"])
+            connection.sendall(KINDS["slow_reader"] * 12)  # more than the kernel takes from the server at once
             wait_for(lambda: "A client stopped reading its answer" in server.output(), "it to be given up", patience=60)
         assert " ERROR " not in server.output()
 
