@@ -64,6 +64,7 @@ services:
     command: [sh, -c, flask migrate && gunicorn]
     environment: {DATABASE_URL: postgresql://comments@db/comments, PGPASSWORD: comments}
     ports: ["127.0.0.1:$PORT:5000"]
+    healthcheck: {test: [CMD, python, -c, "import urllib.request as u; u.urlopen('http://127.0.0.1:5000/readyz')"]}
     depends_on: {db: {condition: service_healthy}}
 volumes: {db: {}}
 """
