@@ -168,10 +168,10 @@ def run_program(name: str, directory: Path, *arguments: str) -> None:
         done.check_returncode()
 
 
-def hand_over(directory: Path) -> None:
-    """Give an empty directory to the user as which PostgreSQL runs."""
+def hand_over(path: Path) -> None:
+    """Give a file or a directory, without what is in it, to the user as which PostgreSQL runs."""
     if user := _as_system_user():
-        os.chown(directory, user["user"], user["group"], follow_symlinks=False)
+        os.chown(path, user["user"], user["group"], follow_symlinks=False)
 
 
 @cache
