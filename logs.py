@@ -11,6 +11,8 @@ from config import Config
 # What a caller adds with `extra=`, in the order in which it is shown.
 FIELDS = ("method", "path", "status", "duration_ms", "request_id")
 
+TO_QUOTE = re.compile(r'[\s"=]')
+
 
 class EventFormatter(logging.Formatter):
     """What both formats show: time (RFC 3339, UTC), level, message, and what else the event has."""
@@ -50,7 +52,7 @@ class TextFormatter(EventFormatter):
 
 
 def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if re.search(r'[\s"=]', text) else text
+    return json.dumps(text, ensure_ascii=False) if TO_QUOTE.search(text) else text
 
 
 class AddressFilter(logging.Filter):

@@ -25,6 +25,8 @@ from web.request import Environ, Request
 # Flask answers 400 to an invalid Host, so requests with an unusual Host go to Flask.
 USUAL_HOST = re.compile(r"(?=.{1,63}$)[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]+)?", re.ASCII | re.IGNORECASE)
 
+Write = Callable[[bytes], object]  # of PEP 3333; named here, since Python would make it anew for each request
+
 log = logging.getLogger("comments")
 
 
@@ -74,7 +76,7 @@ class Application:
     def _start(self, request: Request, start_response: StartResponse) -> StartResponse:
         """The server's start_response, with the line in the log and the headers that every answer has."""
 
-        def start(status: str, headers: Headers, exc_info: Any = None, /) -> Callable[[bytes], object]:
+        def start(status: str, headers: Headers, exc_info: Any = None, /) -> Write:
             log_request(request, int(status[:3]))
             always = [("X-Request-ID", request.id), ("X-Content-Type-Options", "nosniff")]
             return start_response(status, [*headers, *always, *cors_headers(request, self._methods)], exc_info)
