@@ -8,8 +8,8 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ TEXT = "A comment of the usual length, which says that the post was good, but fo
 COMMENTS, UNKEPT = "comments", "comments, PAGE_CACHE=off"
 BEFORE = "the release before"
 FASTAPI, STARLETTE, FLASK = "FastAPI + asyncpg", "Starlette + orjson + asyncpg", "plain Flask + psycopg2"
-ISSO, CONSTANT = "Isso", "gunicorn with a constant"
+ISSO, XTD, CONSTANT = "Isso", "django-comments-xtd", "gunicorn with a constant"
+
+# The `page`, `post` and `body` of a Contender, for a thread.
+Calls = Callable[[str], dict[str, Any]]
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Contender:
     page: str = f"/comments?thread={quote(READ)}"
     post: str = "/comments"
     body: dict[str, str] = field(default_factory=lambda: {"name": "Ada Lovelace", "comment": TEXT, "thread": WRITTEN})
+    calls: Calls | None = None  # of one that has an API and comments of its own
     process: psutil.Popen | None = None
 
     def url(self, path: str = "") -> str:
@@ -150,6 +154,13 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
         program, *arguments = command.format(port=port, name=others.pop("module", "")).split()
         return Contender(name, [str(binaries / program), *arguments], port, environment, **others)
 
+    def system(name: str, command: str, environment: dict[str, str], calls: Calls, **others: Any) -> Contender:
+        """A comment system with calls of its own, which reads one thread, and writes to the other."""
+        own = calls(WRITTEN) | {"page": calls(READ)["page"]}
+        return peer(
+            name, THEIRS, command, free_port(), environment, calls=calls, workloads=("GET", "POST"), **own, **others
+        )
+
     yield peer(FASTAPI, THEIRS, uvicorn, free_port(), database, module="fastapi_app")
     yield peer(STARLETTE, THEIRS, uvicorn, free_port(), database, module="starlette_app")
     yield peer(FLASK, OURS, threads, free_port(), database, module="flask_app")
@@ -159,25 +170,46 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
         f"[general]\ndbpath = {home}/isso.db\nhost = http://127.0.0.1\n"
         "[moderation]\nenabled = false\n[guard]\nenabled = false\n[server]\nlisten = http://127.0.0.1\n"
     )
-    yield peer(
-        ISSO,
-        THEIRS,
-        f"gunicorn -w {PROCESSES} -b 127.0.0.1:{{port}} isso.run",
-        free_port(),
-        {"ISSO_SETTINGS": str(home / "isso.cfg")},
-        page=f"/?uri={quote(READ, safe='')}",
-        post=f"/new?uri={quote(WRITTEN, safe='')}",
-        body={"author": "Ada Lovelace", "text": TEXT, "title": "A post"},
-        workloads=("GET", "POST"),
-    )
+    isso = f"gunicorn -w {PROCESSES} -b 127.0.0.1:{{port}} isso.run"
+    yield system(ISSO, isso, {"ISSO_SETTINGS": str(home / "isso.cfg")}, isso_calls)
+    migrate = [str(THEIRS / "python"), "-m", "peers.xtd_app"]
+    subprocess.run(migrate, cwd=BENCH, env=os.environ | database, stdout=subprocess.DEVNULL, check=True)
+    yield system(XTD, threads, database, xtd_calls, module="xtd_app")
 
 
-def fill_isso(isso: Contender) -> None:
-    """The page of 100 comments, which the others have in PostgreSQL."""
-    post, isso.post = isso.post, f"/new?uri={quote(READ, safe='')}"
+def isso_calls(thread: str) -> dict[str, Any]:
+    uri = quote(thread, safe="")
+    body = {"author": "Ada Lovelace", "text": TEXT, "title": "A post"}
+    return {"page": f"/?uri={uri}", "post": f"/new?uri={uri}", "body": body}
+
+
+def xtd_calls(thread: str) -> dict[str, Any]:
+    """A thread is what is said of an object: here of one of the two pages that are made with the tables."""
+    number = {READ: "1", WRITTEN: "2"}[thread]
+    body = {"content_type": "flatpages.flatpage", "object_pk": number, "name": "Ada Lovelace", "comment": TEXT}
+    body["email"] = "ada@example.com"
+    return {"page": f"/comments/api/flatpages-flatpage/{number}/", "post": "/comments/api/comment/", "body": body}
+
+
+def of_thread(contender: Contender, thread: str) -> Contender:
+    """A comment system with the calls for this thread."""
+    assert contender.calls
+    return replace(contender, **contender.calls(thread))
+
+
+def fill_system(contender: Contender) -> None:
+    """The page of 100 comments, which the others have in the service's table."""
+    filled = of_thread(contender, READ)
     for _ in range(100):
-        isso.store(isso.body)
-    isso.post = post
+        filled.store(filled.body)
+
+
+def texts(contender: Contender) -> list[str]:
+    """What the comments of a comment system's page say."""
+    page = json.loads(contender.get())
+    if contender.name == ISSO:
+        return [reply["text"] for reply in page["replies"]]
+    return [comment["comment"] for comment in page]
 
 
 def normal(comment: dict[str, Any]) -> dict[str, Any]:
@@ -186,12 +218,16 @@ def normal(comment: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(contenders: list[Contender]) -> None:
-    """Stop unless all give the same page, and store the same comment. Isso's are HTML, the constant is no comment."""
+    """Stop unless all give the same page, and store the same comment.
+
+    Of comment systems, only what the comments say is compared, and Isso's are HTML. The constant is no comment.
+    """
     pages, stored = [], []
     for contender in contenders:
-        if contender.name == ISSO:
-            assert [TEXT in reply["text"] for reply in json.loads(contender.get())["replies"]] == [True] * 100
-            assert TEXT in contender.store(contender.body)["text"]
+        if contender.calls:
+            assert [TEXT in text for text in texts(contender)] == [True] * 100
+            contender.store(contender.body)
+            assert [TEXT in text for text in texts(of_thread(contender, WRITTEN))] == [True]
         elif contender.name == CONSTANT:
             assert len(contender.get()) == len(contenders[0].get())
         else:

@@ -1,9 +1,9 @@
 """Measures the service beside its peers and its limits, in one run, and writes bench/RESULTS.md and bench/results.svg.
 
-Every contender answers the same calls with two processes, from the same PostgreSQL and the same table (Isso from a
-SQLite of its own); the answers are compared before anything is timed. Rounds are interleaved: in each, all have their
-turns at every workload. What is reported is the median of the ratios within a round, with the least and the greatest.
-`make bench` and `make bench-full` run it.
+Every contender answers the same calls with two processes, from the same PostgreSQL and the same table (but other
+comment systems: by calls of their own, from their own tables); the answers are compared before anything is timed.
+Rounds are interleaved: in each, all have their turns at every workload. What is reported is the median of the ratios
+within a round, with the least and the greatest. `make bench` and `make bench-full` run it.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from contenders import (
     COMMENTS,
     FASTAPI,
     FLASK,
-    ISSO,
     READ,
     STARLETTE,
     TEXT,
@@ -34,7 +33,7 @@ from contenders import (
     WRITTEN,
     Contender,
     compare,
-    fill_isso,
+    fill_system,
     free_port,
     ours,
     peers,
@@ -54,9 +53,15 @@ STARTS = 3  # of each contender
 
 @contextmanager
 def postgresql() -> Iterator[tuple[str, Path]]:
-    """A server of the run's own, as initdb configures it, with the service's schema: its URL, and a directory."""
+    """A server of the run's own, with the service's schema: its URL, and a directory.
+
+    It is as initdb configures it, but for the number of connections: all contenders keep theirs, besides pgbench's.
+    """
     home = Path(tempfile.mkdtemp(prefix="comments-bench-"))
+    home.chmod(0o755)  # as root, PostgreSQL runs as another user
     try:
+        sql(embedded.start(home / "postgres"), "ALTER SYSTEM SET max_connections = 200")
+        embedded.stop(home / "postgres")
         yield embedded.start(home / "postgres"), home
     finally:
         embedded.stop(home / "postgres")
@@ -91,6 +96,14 @@ def forget(database_url: str) -> None:
     sql(database_url, "VACUUM ANALYZE comments")
 
 
+def forget_xtd(database_url: str) -> None:
+    """The same in the tables of django-comments-xtd, whose second page is the one that is written to."""
+    written = "(SELECT id FROM django_comments WHERE object_pk = '2')"
+    sql(database_url, f"DELETE FROM django_comments_xtd_xtdcomment WHERE comment_ptr_id IN {written}")
+    sql(database_url, "DELETE FROM django_comments WHERE object_pk = '2'")
+    sql(database_url, "VACUUM ANALYZE django_comments, django_comments_xtd_xtdcomment")
+
+
 def start(contenders: list[Contender]) -> dict[str, list[float]]:
     """Start them all; the seconds that each has taken, several times."""
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -98,8 +111,8 @@ def start(contenders: list[Contender]) -> dict[str, list[float]]:
         for contender in contenders:
             contender.stop()
             seconds[contender.name].append(contender.start())
-            if contender.name == ISSO and number == 0:
-                fill_isso(contender)
+            if contender.calls and number == 0:
+                fill_system(contender)
     return seconds
 
 
@@ -109,6 +122,7 @@ def measure(database_url: str, contenders: list[Contender], clients: int) -> lis
         print(f"{clients} clients, round {number + 1} of {ROUNDS}", file=sys.stderr)
         done.append(one_round(database_url, contenders, clients))
         forget(database_url)
+        forget_xtd(database_url)
     return done
 
 
