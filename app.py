@@ -12,6 +12,7 @@ from config import Config, ConfigError
 from db import CommentDatabase
 from logs import configure_logging
 from postgres.errors import InvalidDatabaseURL
+from postgres.waiting import IS_GREEN
 from web import comments, service
 from web.wsgi import Application, Route, add_routes
 
@@ -52,7 +53,9 @@ def create_app(config: Config | None = None, database: CommentDatabase | None = 
 def open_database(config: Config) -> CommentDatabase:
     """The database that the configuration names. Raises ConfigError."""
     try:
-        return CommentDatabase(config.database_url or "", config.database_connections, config.page_cache == "on")
+        return CommentDatabase(
+            config.database_url or "", config.database_connections, config.page_cache == "on", shares=IS_GREEN
+        )
     except InvalidDatabaseURL as error:
         what = f" with a valid {error}" if str(error) else ""
         raise ConfigError(f"DATABASE_URL must be a URL{what} that libpq can read (it is not shown here).") from None

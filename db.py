@@ -1,30 +1,59 @@
 """The table comments: every SQL statement on it."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
 
 from comment import Comment
 from postgres import migrations
+from postgres.batches import Batches
 from postgres.connections import ConnectionPool
-from postgres.deadline import Connection, Rows
-from postgres.errors import SchemaNotCurrent
+from postgres.deadline import Connection, Rows, new_deadline
+from postgres.errors import SchemaNotCurrent, is_rolled_back
 from postgres.hosts import Hosts
 from postgres.page_cache import SNAPSHOT, PageCache
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
-# In the order of Comment's fields. PostgreSQL writes the time: Python took as long for those of a page as for the rest.
+# In the order of Comment's fields. PostgreSQL formats the time: in Python that took half of the time of a page.
 COLUMNS = (
     "id, name, comment, thread,"
     """ to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at"""
 )
 
-# The columns that a client decides. Two comments with the same key must agree in them.
-WRITTEN = ("thread", "name", "comment")
+# The columns that a client decides, and their types. Two comments with the same key must agree in them.
+WRITTEN = {"thread": "text", "name": "text", "comment": "text"}
 
+STORED = WRITTEN | {"idempotency_key": "text"}
+NAMES = ", ".join(STORED)
 INSERT = (
-    f"INSERT INTO comments ({', '.join(WRITTEN)}, idempotency_key) VALUES ({'%s, ' * len(WRITTEN)}%s)"
+    f"INSERT INTO comments ({NAMES}) VALUES ({', '.join(['%s'] * len(STORED))})"
     f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
 )
+
+# Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
+# The rows are inserted in the order of their keys: else two batches with the same keys could wait for each other.
+INSERT_SEVERAL = f"""
+    WITH given AS MATERIALIZED (
+        SELECT nextval('comments_id_seq') AS id, {NAMES}, number
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in STORED.values())}) WITH ORDINALITY AS given ({NAMES}, number)
+        ORDER BY number
+    ), stored AS (
+        INSERT INTO comments (id, {NAMES}) SELECT id, {NAMES} FROM given ORDER BY thread, idempotency_key
+        ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}
+    )
+    SELECT number, stored.* FROM given JOIN stored USING (id)"""
+
+FIND = f"SELECT {COLUMNS} FROM comments WHERE thread = %s AND idempotency_key = %s"
+
+# The bounds of a batch of comments.
+MAX_ROWS = 64
+MAX_CHARACTERS = 100_000
+LOCK_TIMEOUT = 100  # milliseconds that all of it waits for another transaction, for instance one with the same key
+
+NewRow = tuple[Any, ...]  # in the order of STORED
+PageKey = tuple[int, int, str | None]  # limit, after, thread
 
 
 class KeyReused(Exception):
@@ -35,7 +64,7 @@ class KeyReused(Exception):
 class Page:
     """Comments by ascending id, and whether there are more behind them.
 
-    As long as nothing has changed, the same page is the same object. The web side puts its answer into `rendered`. That
+    As long as nothing has changed, a cached page is the same object. The web side puts its answer into `rendered`. That
     answer must depend on the page and on the arguments of get_page() only.
     """
 
@@ -56,36 +85,62 @@ class CommentDatabase:
     raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
     """
 
-    def __init__(self, database_url: str, connections: int = 6, keeps_pages: bool = True) -> None:
+    def __init__(self, database_url: str, connections: int = 6, caches_pages: bool = True, shares: bool = True) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters, and how many connections there may be at once.
 
-        Connects to nothing. Raises InvalidDatabaseURL.
+        With `shares`, calls that wait at the same time share a statement (postgres/batches.py), and pages are cached if
+        `caches_pages`. Connects to nothing. Raises InvalidDatabaseURL.
         """
-        self._pool = ConnectionPool(Hosts(database_url), connections)
-        self._pages: PageCache[Page] = PageCache()
-        self._snapshot = f"({SNAPSHOT})" if keeps_pages else "NULL"
+        hosts = Hosts(database_url)
+        caches = shares and caches_pages
+        has_prover = caches and connections > 1
+        self._pool = ConnectionPool(hosts, connections - has_prover)
+        self._prover = ConnectionPool(hosts, 1) if has_prover else self._pool
+        self._cache: PageCache[Page] | None = PageCache(self._prover) if caches else None
+        self._page_batches = Batches(self._get_page)
+        self._insert_batches = Batches(self._insert, MAX_ROWS, MAX_CHARACTERS)
+        self._shares = shares
 
     def create_comment(self, comment: Comment, idempotency_key: str | None = None) -> Comment:
-        """Store a comment; returns it with its id and time. With a key it may be two statements.
+        """Store a comment; returns it with its id and time.
+
+        Comments that come at the same time are one statement. More statements follow if the key is taken, or if the
+        statement fails: then each comment is tried by itself, so one that fails harms no other.
 
         A comment with a key (1 to 255 characters) is stored once in its thread, however many callers store it at once,
         and each gets the one that is stored. Raises KeyReused if that has another content.
         """
-        with self._pool.connection(to_write=True) as connection:
-            rows = insert(connection, comment, idempotency_key)
-            while not rows:
-                # A statement of its own: the INSERT has waited for the other transaction, but can't see what that
-                # committed.
-                rows = connection.fetch(
-                    f"SELECT {COLUMNS} FROM comments WHERE thread = %s AND idempotency_key = %s",
-                    (comment.thread, idempotency_key),
-                )
-                # Deleted in between: the key is free again.
-                rows = rows or insert(connection, comment, idempotency_key)
-        stored = Comment(*rows[0])
+        deadline = new_deadline()
+        row = (*(getattr(comment, column) for column in WRITTEN), idempotency_key)
+        size = sum(len(value) for value in row if isinstance(value, str))
+        stored = self._insert_batches.submit(row, deadline, size=size) if self._shares else None
+        stored = stored or self._insert_alone(row, deadline)
         if any(getattr(stored, column) != getattr(comment, column) for column in WRITTEN):
             raise KeyReused
         return stored
+
+    def _insert(self, new: list[NewRow], deadline: float) -> list[Comment | None]:
+        """Insert rows by one statement. None stands for a row that is not stored: it is then tried by itself."""
+        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+            if len(new) > 1 and connection.is_distributed:
+                return [None] * len(new)
+            try:
+                return insert_together(connection, new)
+            except psycopg2.Error as error:
+                if len(new) == 1 or not is_rolled_back(error):
+                    raise
+                return [None] * len(new)
+
+    def _insert_alone(self, row: NewRow, deadline: float) -> Comment:
+        thread, *_, key = row
+        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+            rows: Rows = []
+            while not rows:
+                # Two statements: an INSERT that has waited for another transaction can't see what that has committed.
+                # And the comment may be deleted in between: then the key is free again.
+                rows = connection.fetch(FIND, (thread, key)) if key else []
+                rows = rows or connection.fetch(INSERT, row)
+        return Comment(*rows[0])
 
     def get_comment(self, comment_id: int) -> Comment | None:
         """The comment with this id (0 to 2^63-1), or None."""
@@ -99,12 +154,20 @@ class CommentDatabase:
         It runs two statements if the page was cached and may have changed (postgres/page_cache.py).
         """
         key = (limit, after, thread)
-        with self._pool.connection() as connection:
-            page = self._pages.get_fresh(connection, key)
-            if page is None:
-                snapshot, page = read_page(connection, self._snapshot, *key)
-                page = self._pages.store(connection, key, snapshot, page)
-        return page
+        if not self._shares:
+            return self._get_page([key], new_deadline())[0]
+        return self._page_batches.submit(key, new_deadline(), lane=key)
+
+    def _get_page(self, keys: list[PageKey], deadline: float) -> list[Page]:
+        """The same page for all that ask for it."""
+        key = keys[0]
+        proof, page = self._cache.get(key, deadline) if self._cache else (None, None)
+        if page is None:
+            with self._pool.connection(deadline=deadline) as connection:
+                snapshot, page = read_page(connection, f"({SNAPSHOT})" if proof else "NULL", *key)
+            if self._cache and proof:
+                page = self._cache.store(key, proof, snapshot, page)
+        return [page] * len(keys)
 
     def delete_comment(self, comment_id: int) -> bool:
         """Delete a comment for good; False if there was none with this id."""
@@ -126,11 +189,18 @@ class CommentDatabase:
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._pool.close()
+        self._prover.close()
 
 
-def insert(connection: Connection, comment: Comment, idempotency_key: str | None) -> Rows:
-    """Insert a comment: the row that is stored, or none where the key is taken."""
-    return connection.fetch(INSERT, (*(getattr(comment, column) for column in WRITTEN), idempotency_key))
+def insert_together(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
+    """Insert rows: for each the comment that is stored, or None where its key is taken."""
+    if len(new) == 1:
+        numbered = [(1, *row) for row in connection.fetch(INSERT, new[0])]
+    else:
+        statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL}"
+        numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
+    stored = {number: Comment(*row) for number, *row in numbered}
+    return [stored.get(number) for number in range(1, len(new) + 1)]
 
 
 def read_page(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg2
 
-from postgres.deadline import CALL_TIMEOUT, MARGIN, Connection
+from postgres.deadline import MARGIN, Connection, new_deadline
 from postgres.errors import SLOW, DatabaseUnavailable, translate
 from postgres.hosts import Hosts
 
@@ -16,32 +16,32 @@ from postgres.hosts import Hosts
 class ConnectionPool:
     """At most `size` connections to one database. Each is opened when it is first needed.
 
-    The pool is LIFO, because the snapshot ids of cached pages belong to a connection (page_cache.py).
-
-    Writes never use the last connection, so reads go on while writes wait for a lock or for a standby. Reads use at
-    most half of the connections, because each one more must check the same cached pages again.
+    The pool is LIFO: connections that are not needed stay idle. Reads leave one connection to writes, and writes one to
+    reads, if `size` is 2 or more. So reads go on while writes wait for a lock or for a standby.
     """
 
     def __init__(self, hosts: Hosts, size: int) -> None:
         """Connects to nothing."""
         self._hosts = hosts
         in_all = FairSemaphore(size)
-        self._read_semaphores = (FairSemaphore(max(1, size // 2)), in_all)
-        self._write_semaphores = (FairSemaphore(max(1, size - 1)), in_all)
+        self._semaphores = {to_write: (FairSemaphore(max(1, size - 1)), in_all) for to_write in (False, True)}
         self._idle: list[Connection] = []
 
     @contextmanager
-    def connection(self, to_write: bool = False) -> Iterator[Connection]:
-        """Lend a connection for one call. CALL_TIMEOUT covers waiting for it, connecting and all statements.
+    def connection(self, to_write: bool = False, deadline: float | None = None) -> Iterator[Connection]:
+        """Lend a connection for one call. The deadline covers waiting for it, connecting and all statements.
 
-        After any error the connection is closed. Temporary errors of psycopg2 are raised as DatabaseUnavailable.
+        Without a deadline the call begins now. After any error the connection is closed. Temporary errors of psycopg2
+        are raised as DatabaseUnavailable.
         """
-        deadline = time.monotonic() + CALL_TIMEOUT
+        deadline = deadline or new_deadline()
         acquired = []
         try:
-            for semaphore in self._write_semaphores if to_write else self._read_semaphores:
+            for semaphore in self._semaphores[to_write]:
                 semaphore.acquire(deadline - MARGIN - time.monotonic())
                 acquired.append(semaphore)
+            if deadline - MARGIN <= time.monotonic():
+                raise TimeoutError("no time is left for a statement")
             connection = self._idle_or_new(deadline)
             try:
                 yield connection

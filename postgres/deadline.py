@@ -8,6 +8,7 @@ not go on with a statement for which nobody waits.
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import psycopg2
@@ -23,6 +24,11 @@ CALL_TIMEOUT = 1.75
 MARGIN = 0.25
 
 Rows = list[tuple[Any, ...]]
+
+
+def new_deadline() -> float:
+    """When a call that begins now has to end, in the time of time.monotonic()."""
+    return time.monotonic() + CALL_TIMEOUT
 
 
 class DeadlineExceeded(psycopg2.OperationalError):
@@ -51,6 +57,11 @@ class Connection(PsycopgConnection):
         with self.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {self._server_timeout()}; {statement}", parameters)
             return cursor.fetchall()
+
+    @cached_property
+    def is_distributed(self) -> bool:
+        """Whether tables may be spread over machines with Citus. It is asked once. Raises psycopg2.Error."""
+        return self.fetch("SELECT current_setting('citus.version', true) IS NOT NULL") == [(True,)]
 
     def _server_timeout(self) -> int:
         """Milliseconds that the server gets for a statement, in steps of 100 (0: no bound). Raises DeadlineExceeded."""

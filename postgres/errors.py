@@ -26,8 +26,9 @@ UNAVAILABLE = {
 # libpq gives no SQLSTATE to a connection that it could not open, or that it lost.
 CONNECTION_EXCEPTION = "08000"
 
-# What libpq says where the server has refused the connection: a wrong password, a database that is not there.
-REFUSAL = re.compile("FATAL: |no password supplied")
+# What libpq says where the server has refused the connection: a wrong password, a database that is not there. A
+# host stands before it (hosts.py). Where none does, the server has ended a connection.
+REFUSAL = re.compile(": FATAL: |no password supplied")
 
 # A table or a column that a statement names is not there: not yet.
 UNDEFINED = ("42P01", "42703")
@@ -49,6 +50,14 @@ class SchemaNotCurrent(DatabaseUnavailable):
 
     def __init__(self) -> None:
         super().__init__("The database schema is not current: run `flask migrate`.")
+
+
+def is_rolled_back(error: psycopg2.Error) -> bool:
+    """Whether PostgreSQL has refused the statement, so that nothing of it is stored.
+
+    If the connection was lost, or no answer came in time, it may be stored all the same.
+    """
+    return error.pgcode is not None and not error.pgcode.startswith(("08", "57P"))
 
 
 def translate(error: psycopg2.Error) -> DatabaseUnavailable | None:

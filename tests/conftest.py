@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +18,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from config import Config
 from db import CommentDatabase
-from postgres import embedded
+from postgres import batches, embedded
 from postgres.migrations import migrate
 
 from support.containers import IMAGE, Project, docker, inspect, is_there, project
@@ -128,6 +129,19 @@ def database(database_url: str) -> Iterator[CommentDatabase]:
     database = CommentDatabase(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for calls at the same time."""
+    with ThreadPoolExecutor(100) as pool:
+        yield pool
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls wait for the batch before them, however long a test lets it be under way."""
+    monkeypatch.setattr(batches, "PATIENCE", 60)
 
 
 @pytest.fixture

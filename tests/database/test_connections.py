@@ -14,6 +14,7 @@ import pytest
 from comment import Comment
 from db import CommentDatabase
 from postgres.connections import ConnectionPool, FairSemaphore
+from postgres.deadline import MARGIN
 from postgres.errors import DatabaseUnavailable
 from postgres.hosts import Hosts, parse_url
 
@@ -228,6 +229,17 @@ def test_without_a_free_connection_it_is_unavailable_in_time(database_url: str) 
     pool.close()
 
 
+def test_a_call_that_has_no_time_left_touches_no_connection(database_url: str) -> None:
+    pool = ConnectionPool(Hosts(database_url), 1)
+    with pool.connection() as connection:
+        pass
+    with pytest.raises(DatabaseUnavailable, match="took too long"), pool.connection(deadline=time.monotonic() + MARGIN):
+        pass
+    with pool.connection() as again:
+        assert again is connection
+    pool.close()
+
+
 def test_the_connection_that_was_used_last_is_given_out_first(database_url: str) -> None:
     pool = ConnectionPool(Hosts(database_url), 4)
     with pool.connection() as first, pool.connection() as second:
@@ -238,11 +250,11 @@ def test_the_connection_that_was_used_last_is_given_out_first(database_url: str)
     pool.close()
 
 
-@pytest.mark.parametrize(("size", "to_read", "to_write"), [(1, 1, 1), (2, 1, 1), (3, 1, 2), (6, 3, 5)])
-def test_calls_that_read_have_half_of_the_connections_and_calls_that_write_all_but_one(
-    database_url: str, size: int, to_read: int, to_write: int
+@pytest.mark.parametrize(("size", "count"), [(1, 1), (2, 1), (3, 2), (5, 4)])
+def test_neither_calls_that_read_nor_calls_that_write_use_the_last_connection(
+    database_url: str, size: int, count: int
 ) -> None:
-    for count, writes in ((to_read, False), (to_write, True)):
+    for writes in (False, True):
         pool = ConnectionPool(Hosts(database_url), size)
         with ExitStack() as calls:
             for _ in range(count):

@@ -1,15 +1,15 @@
 """postgres/page_cache.py: a kept page is always the page that PostgreSQL would give."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from psycopg2.extensions import make_dsn
 
+import app
 import db
-from app import create_app
 from comment import Comment
 from config import Config
 from db import CommentDatabase
@@ -17,13 +17,25 @@ from postgres import page_cache
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable
 
+from support.batches import waiting
 from support.postgres import sql
+from support.processes import wait_for
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 class Counts:
-    """Counts how often rows were read."""
+    """Counts how often rows were read, and how often the name of the snapshot was asked for. The next can be held."""
 
     reads = 0
+    proofs = 0
+
+    def __init__(self) -> None:
+        self.held: threading.Event | None = None  # PostgreSQL has answered, but the answer has not come
+
+    def hold(self) -> threading.Event:
+        self.held = threading.Event()
+        return self.held
 
 
 @pytest.fixture
@@ -32,19 +44,17 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     fetch = Connection.fetch
 
     def counted(connection: Connection, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        counts.reads += "FROM comments" in statement
-        return fetch(connection, statement, parameters)
+        rows = fetch(connection, statement, parameters)
+        is_read, is_proof = "FROM comments" in statement, statement.startswith("SELECT pg_backend_pid()")
+        counts.reads += is_read
+        counts.proofs += is_proof
+        if (is_read or is_proof) and counts.held:
+            held, counts.held = counts.held, None
+            assert held.wait(20)
+        return rows
 
     monkeypatch.setattr(Connection, "fetch", counted)
     return counts
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[CommentDatabase]:
-    """With one connection: what is kept is proved by the connection that read it."""
-    database = CommentDatabase(database_url, connections=1)
-    yield database
-    database.close()
 
 
 def page(database: CommentDatabase, after: int = 0, thread: str | None = None) -> str:
@@ -53,7 +63,7 @@ def page(database: CommentDatabase, after: int = 0, thread: str | None = None) -
 
 def kept(database: CommentDatabase) -> list[Any]:
     """The keys of the pages that are kept."""
-    return list(database._pages._entries)
+    return list(database._cache._entries) if database._cache else []
 
 
 def store(database: CommentDatabase, *texts: str, thread: str = "") -> None:
@@ -89,17 +99,119 @@ def test_where_something_else_has_changed_the_same_rows_make_the_same_page(
     assert database.get_page(9, thread="/post") is not first
 
 
-def test_the_connections_of_a_process_share_a_page_and_each_proves_it_by_itself(
-    database_url: str, counts: Counts
+def waiting_for_page(database: CommentDatabase) -> int:
+    """How many calls wait for the page that page() gets."""
+    return waiting(database._page_batches, lane=(9, 0, None))
+
+
+def waiting_for_proof(database: CommentDatabase) -> int:
+    assert database._cache
+    return waiting(database._cache._proofs)
+
+
+def test_the_calls_that_wait_for_a_page_share_a_proof(
+    database: CommentDatabase, counts: Counts, pool: ThreadPoolExecutor
 ) -> None:
-    database = CommentDatabase(database_url, connections=4)
     store(database, "one")
-    first = database.get_page(9)
-    with database._pool.connection():
-        reads = counts.reads
-        assert database.get_page(9) is first, "the same page"
-        assert counts.reads == reads + 1, "but the other connection has read it"
+    until_kept(database, counts)
+    before = (counts.proofs, counts.reads)
+    held = counts.hold()
+    pages = [pool.submit(page, database) for _ in range(10)]
+    wait_for(lambda: waiting_for_page(database) == 9, "nine calls to wait for the one that is under way")
+    held.set()
+    assert [found.result() for found in pages] == ["one"] * 10
+    assert (counts.proofs, counts.reads) == (before[0] + 2, before[1])
+
+
+def test_the_calls_that_wait_for_other_pages_share_it_too(
+    database: CommentDatabase, counts: Counts, pool: ThreadPoolExecutor
+) -> None:
+    threads = [str(n) for n in range(10)]
+    for thread in threads:
+        store(database, thread, thread=thread)
+    for thread in threads:
+        until_kept(database, counts, thread)
+    before = (counts.proofs, counts.reads)
+    held = counts.hold()
+    pages = [pool.submit(page, database, thread=thread) for thread in threads]
+    wait_for(lambda: waiting_for_proof(database) == 9, "nine calls to wait for the proof that is under way")
+    held.set()
+    assert [found.result() for found in pages] == threads
+    assert (counts.proofs, counts.reads) == (before[0] + 2, before[1])
+
+
+def test_a_page_that_differs_is_read_once_for_all_that_wait(
+    database: CommentDatabase, counts: Counts, pool: ThreadPoolExecutor
+) -> None:
+    store(database, "one")
+    until_kept(database, counts)
+    held = counts.hold()
+    early = pool.submit(page, database)
+    wait_for(lambda: counts.held is None, "a proof to be under way")
+    store(database, "two")
+    before = counts.reads
+    pages = [pool.submit(page, database) for _ in range(10)]
+    wait_for(lambda: waiting_for_page(database) == 10, "ten calls to wait")
+    held.set()
+    assert [found.result() for found in pages] == ["one,two"] * 10
+    assert early.result() in ("one", "one,two")
+    assert counts.reads == before + 1
+
+
+@pytest.mark.parametrize("caches_pages", [True, False])
+def test_a_call_that_comes_after_a_write_is_not_answered_by_what_was_asked_before(
+    database_url: str, counts: Counts, pool: ThreadPoolExecutor, caches_pages: bool
+) -> None:
+    """Neither by a proof nor by a read that was under way."""
+    database = CommentDatabase(database_url, caches_pages=caches_pages)
+    store(database, "one")
+    if caches_pages:
+        until_kept(database, counts)
+    for text in ("two", "three"):
+        held = counts.hold()
+        early = pool.submit(page, database)
+        wait_for(lambda: counts.held is None, "a call to be under way")
+        store(database, text)
+        late = pool.submit(page, database)
+        wait_for(lambda: waiting_for_page(database) == 1, "the other to wait")
+        held.set()
+        assert not early.result().endswith(text), "the answer was under way"
+        assert late.result().endswith(text)
     database.close()
+
+
+def test_a_page_that_is_slow_holds_no_other_up(
+    database: CommentDatabase, counts: Counts, pool: ThreadPoolExecutor
+) -> None:
+    store(database, "one", thread="kept")
+    store(database, "two", thread="slow")
+    until_kept(database, counts, "kept")
+    held = counts.hold()
+    slow = pool.submit(page, database, thread="slow")
+    wait_for(lambda: counts.held is None, "the page to be read")
+    assert page(database, thread="kept") == "one"
+    assert page(database, thread="another") == ""
+    assert not slow.done()
+    held.set()
+    assert slow.result() == "two"
+
+
+def test_behind_a_pooler_that_has_changed_the_server_process_pages_are_read_again(
+    database: CommentDatabase, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may have crashed in between, and the client's connection to the pooler does not show it."""
+    for module in (page_cache, db):
+        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
+    store(database, "one")
+    until_kept(database, counts)
+    fetch, reads = Connection.fetch, counts.reads
+
+    def other_process(connection: Connection, statement: str, parameters: Sequence[object] = ()) -> Any:
+        return fetch(connection, statement.replace("pg_backend_pid()", "pg_backend_pid() + 1"), parameters)
+
+    monkeypatch.setattr(Connection, "fetch", other_process)
+    assert page(database) == "one"
+    assert counts.reads == reads + 1
 
 
 @pytest.mark.parametrize("thread", [None, ""])
@@ -119,7 +231,7 @@ def test_a_read_that_begins_after_a_write_shows_it(
     other.close()
 
 
-def test_readers_on_all_connections_see_each_write_at_once(database_url: str) -> None:
+def test_readers_of_several_pages_see_each_write_at_once(database_url: str) -> None:
     """Each write is read by all of them after it was answered."""
     database = CommentDatabase(database_url)
     written, read = threading.Barrier(5, timeout=20), threading.Barrier(5, timeout=20)
@@ -128,7 +240,9 @@ def test_readers_on_all_connections_see_each_write_at_once(database_url: str) ->
     def reader(number: int) -> None:
         for _ in range(50):
             written.wait()
-            seen[number].append(page(database, after=max(0, len(seen[number]) - 3)))
+            # A page of its own, so that each has a statement of its own.
+            found = database.get_page(number + 3, after=max(0, len(seen[number]) - number - 2))
+            seen[number].append(found.comments[-1].comment)
             page(database, after=0)
             read.wait()
 
@@ -141,7 +255,7 @@ def test_readers_on_all_connections_see_each_write_at_once(database_url: str) ->
         for finished in readers:
             finished.result()
     for one in seen:
-        assert [text.rpartition(",")[2] for text in one] == [str(n) for n in range(1, 51)]
+        assert one == [str(n) for n in range(1, 51)]
     database.close()
 
 
@@ -176,20 +290,57 @@ def test_a_page_is_read_again_on_a_new_connection(database: CommentDatabase, cou
     assert counts.reads == reads + 1
 
 
-def test_another_connection_s_name_of_a_snapshot_proves_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("connections", [1, 6])
+def test_a_page_does_not_outlive_the_connection_that_proves_it(
+    database_url: str, counts: Counts, monkeypatch: pytest.MonkeyPatch, connections: int
 ) -> None:
-    """After a crash of the server a snapshot of a new connection may have the name of an old one's."""
+    """After a crash of the server a snapshot may have the name of an old one."""
     for module in (page_cache, db):
         monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
-    database = CommentDatabase(database_url, connections=1)
+    database = CommentDatabase(database_url, connections)
     store(database, "one")
-    assert page(database) == "one"
+    until_kept(database, counts)
     sql(database_url, "UPDATE comments SET comment = 'changed'")
     assert page(database) == "one", "the name is taken for a proof"
-    database.close()
+    database._prover.close()
     assert page(database) == "changed"
     database.close()
+
+
+def test_a_page_that_was_read_on_another_server_is_read_again(
+    database: CommentDatabase, counts: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover the connection that proves may still be one to the old server, on which nothing changes."""
+    monkeypatch.setattr(page_cache, "SNAPSHOT", "SELECT 'of the old server'")
+    monkeypatch.setattr(db, "SNAPSHOT", "SELECT 'of the new server'")
+    store(database, "one")
+    for n in range(1, 5):
+        assert page(database) == "one"
+        assert counts.reads == n
+
+
+def test_a_page_that_was_read_before_the_connection_was_there_is_read_again(
+    database: CommentDatabase,
+    database_url: str,
+    counts: Counts,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server may have crashed between the two."""
+    for module in (page_cache, db):
+        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
+    store(database, "one", thread="kept")
+    store(database, "one", thread="late")
+    until_kept(database, counts, "kept")
+    held = counts.hold()
+    late = pool.submit(page, database, thread="late")
+    wait_for(lambda: counts.held is None, "the page to be read")
+    database._prover.close()
+    assert page(database, thread="kept") == "one", "and there is a new connection"
+    held.set()
+    late.result()
+    sql(database_url, "UPDATE comments SET comment = 'changed'")
+    assert page(database, thread="late") == "changed"
 
 
 def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatabase, counts: Counts) -> None:
@@ -205,7 +356,7 @@ def test_so_many_are_kept_and_none_that_is_large_or_empty(database: CommentDatab
 
 
 def test_a_page_that_has_grown_too_large_is_dropped(database: CommentDatabase, counts: Counts) -> None:
-    """Else each request would ask for the id of the snapshot in vain, and then for the rows."""
+    """Else each request would ask for the name of the snapshot in vain, and then for the rows."""
     store(database, "one")
     until_kept(database, counts)
     store(database, *["x" * 10_000] * 6)
@@ -235,12 +386,38 @@ def test_both_statements_have_the_time_of_one_call(database_url: str, monkeypatc
     database.close()
 
 
-def test_it_can_be_turned_off(database_url: str, counts: Counts) -> None:
-    app = create_app(Config(database_url=database_url, page_cache="off"))
-    database: CommentDatabase = app.extensions["database"]
+@pytest.mark.parametrize(("setting", "is_green"), [("off", True), ("on", False)], ids=["PAGE_CACHE=off", "no gevent"])
+def test_where_it_is_off_each_call_reads(
+    database_url: str, counts: Counts, monkeypatch: pytest.MonkeyPatch, setting: str, is_green: bool
+) -> None:
+    monkeypatch.setattr(app, "IS_GREEN", is_green)
+    database: CommentDatabase = app.create_app(Config(database_url=database_url, page_cache=setting)).extensions[
+        "database"
+    ]
     store(database, "one")
     for n in range(1, 4):
         assert page(database) == "one"
-        assert counts.reads == n
+        assert (counts.reads, counts.proofs) == (n, 0)
     assert kept(database) == []
+    database.close()
+
+
+def test_where_it_is_off_no_connection_is_kept_for_it(database_url: str) -> None:
+    database = CommentDatabase(database_url, connections=2, caches_pages=False)
+    with database._pool.connection(), database._pool.connection(to_write=True):
+        pass
+    database.close()
+
+
+def test_where_it_is_off_the_calls_that_wait_for_a_page_share_a_read(
+    database_url: str, counts: Counts, pool: ThreadPoolExecutor
+) -> None:
+    database = CommentDatabase(database_url, caches_pages=False)
+    store(database, "one")
+    held = counts.hold()
+    pages = [pool.submit(page, database) for _ in range(10)]
+    wait_for(lambda: waiting_for_page(database) == 9, "nine calls to wait for the one that is under way")
+    held.set()
+    assert [found.result() for found in pages] == ["one"] * 10
+    assert counts.reads == 2
     database.close()
