@@ -31,8 +31,8 @@ class ConnectionPool:
     def connection(self, to_write: bool = False, deadline: float | None = None) -> Iterator[Connection]:
         """Lend a connection for one call. The deadline covers waiting for it, connecting and all statements.
 
-        Without a deadline the call begins now. After any error the connection is closed. Temporary errors of psycopg2
-        are raised as DatabaseUnavailable.
+        Without a deadline the call begins now. An error that the call does not handle closes the connection. Temporary
+        errors of psycopg2 are raised as DatabaseUnavailable.
         """
         deadline = deadline or new_deadline()
         acquired = []

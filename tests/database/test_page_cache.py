@@ -57,6 +57,13 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     return counts
 
 
+@pytest.fixture
+def one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every snapshot has the same name: only the session can tell them apart."""
+    for module in (page_cache, db):
+        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
+
+
 def page(database: CommentDatabase, after: int = 0, thread: str | None = None) -> str:
     return ",".join(comment.comment for comment in database.get_page(9, after, thread).comments)
 
@@ -196,12 +203,11 @@ def test_a_page_that_is_slow_holds_no_other_up(
     assert slow.result() == "two"
 
 
+@pytest.mark.usefixtures("one_name")
 def test_behind_a_pooler_that_has_changed_the_server_process_pages_are_read_again(
     database: CommentDatabase, counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server may have crashed in between, and the client's connection to the pooler does not show it."""
-    for module in (page_cache, db):
-        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
     store(database, "one")
     until_kept(database, counts)
     fetch, reads = Connection.fetch, counts.reads
@@ -290,13 +296,12 @@ def test_a_page_is_read_again_on_a_new_connection(database: CommentDatabase, cou
     assert counts.reads == reads + 1
 
 
+@pytest.mark.usefixtures("one_name")
 @pytest.mark.parametrize("connections", [1, 6])
 def test_a_page_does_not_outlive_the_connection_that_proves_it(
-    database_url: str, counts: Counts, monkeypatch: pytest.MonkeyPatch, connections: int
+    database_url: str, counts: Counts, connections: int
 ) -> None:
     """After a crash of the server a snapshot may have the name of an old one."""
-    for module in (page_cache, db):
-        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
     database = CommentDatabase(database_url, connections)
     store(database, "one")
     until_kept(database, counts)
@@ -319,16 +324,14 @@ def test_a_page_that_was_read_on_another_server_is_read_again(
         assert counts.reads == n
 
 
+@pytest.mark.usefixtures("one_name")
 def test_a_page_that_was_read_before_the_connection_was_there_is_read_again(
     database: CommentDatabase,
     database_url: str,
     counts: Counts,
     pool: ThreadPoolExecutor,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The server may have crashed between the two."""
-    for module in (page_cache, db):
-        monkeypatch.setattr(module, "SNAPSHOT", "SELECT 'always the same'")
     store(database, "one", thread="kept")
     store(database, "one", thread="late")
     until_kept(database, counts, "kept")
