@@ -1,4 +1,7 @@
-"""The schema: the numbered SQL files of migrations/, applied in order, each recorded in the table schema_migrations."""
+"""The schema: the numbered SQL files of migrations/, applied in order, each recorded in the table schema_migrations.
+
+The service runs meanwhile. So no migration keeps a request waiting for longer than LOCK_TIMEOUT.
+"""
 
 import math
 import time
@@ -7,18 +10,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from psycopg2 import Error
+from psycopg2.errors import LockNotAvailable
 
-from postgres.deadline import CALL_TIMEOUT, Connection
+from postgres.deadline import CALL_TIMEOUT, Connection, Rows
 from postgres.errors import translate
 from postgres.hosts import Hosts
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "migrations"
 
 # Seconds that a migration waits for a table that is in use: everybody else who uses it waits behind the migration.
-LOCK_TIMEOUT = 5
+LOCK_TIMEOUT = 0.5
+# Then it lets the others pass for PAUSE seconds, and tries again. It gives up after so many attempts.
+ATTEMPTS = 60
+PAUSE = 1
 
-# The key of the advisory lock that one migration at a time holds: any number that never changes.
-ADVISORY_LOCK = 4_158_042_001
+# The key of the advisory lock that one migration at a time holds: any number. Earlier releases wait for 4158042001 in
+# a statement, and an index that is built CONCURRENTLY would wait for that statement.
+ADVISORY_LOCK = 4_158_042_002
+POLL_INTERVAL = 0.1  # seconds between two looks at it
 
 
 class MigrationFailed(Exception):
@@ -66,7 +75,7 @@ def migrate(database_url: str) -> list[str]:
     connection = _connect(database_url)
     try:
         _refuse_other_encodings(connection)
-        return [name for name in names() if _apply(connection, name)]
+        return [name for name in names() if _apply_patiently(connection, database_url, name)]
     except Error as error:
         raise translate(error) or MigrationFailed("A migration failed and is undone.") from error
     finally:
@@ -85,27 +94,72 @@ def _connect(database_url: str) -> Connection:
     return connection
 
 
-def _apply(connection: Connection, name: str) -> bool:
+def _apply_patiently(connection: Connection, database_url: str, name: str) -> bool:
+    """Apply a migration, in as many attempts as it takes to get the locks; False if it was applied before."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _apply(connection, database_url, name)
+        except LockNotAvailable:
+            _execute(connection, "ROLLBACK")
+            time.sleep(PAUSE)
+    return _apply(connection, database_url, name)
+
+
+def _apply(connection: Connection, database_url: str, name: str) -> bool:
     """Apply a migration and record it, in one transaction; False if it was applied before.
 
-    The advisory lock is the transaction's, since behind PgBouncer a session's lock is none. Its wait has no bound; only
-    then is there one on waiting for the locks of tables that are in use.
+    An index that is built CONCURRENTLY can't be in a transaction. Its file is run by another connection, before this
+    one commits the record.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("SET LOCAL statement_timeout = 0")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'")
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations"
-            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-        cursor.execute("INSERT INTO schema_migrations (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))
-        is_new = cursor.rowcount == 1
-        if is_new:
-            cursor.execute((DIRECTORY / f"{name}.sql").read_text(encoding="utf-8"))
-        cursor.execute("COMMIT")
+    _begin(connection)
+    _execute(connection, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'")
+    _execute(
+        connection,
+        "CREATE TABLE IF NOT EXISTS schema_migrations"
+        " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+    )
+    record = "INSERT INTO schema_migrations (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING name"
+    is_new = bool(_execute(connection, record, name))
+    if is_new:
+        statements = (DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")
+        if "INDEX CONCURRENTLY" in statements:
+            _run_one_by_one(database_url, statements)
+        else:
+            _execute(connection, statements)
+    _execute(connection, "COMMIT")
     return is_new
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a transaction that holds the advisory lock, as soon as no other migration holds it.
+
+    The lock is the transaction's, since behind PgBouncer a session's lock is none. Nobody waits for it in a statement:
+    an index that is built CONCURRENTLY waits for the end of all statements.
+    """
+    while True:
+        _execute(connection, "BEGIN")
+        _execute(connection, "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        if _execute(connection, "SELECT pg_try_advisory_xact_lock(%s)", ADVISORY_LOCK) == [(True,)]:
+            return
+        _execute(connection, "ROLLBACK")
+        time.sleep(POLL_INTERVAL)
+
+
+def _run_one_by_one(database_url: str, statements: str) -> None:
+    connection = _connect(database_url)
+    try:
+        for statement in statements.split(";\n"):
+            if "INDEX CONCURRENTLY" in statement:
+                _execute(connection, statement)
+    finally:
+        connection.close()
+
+
+def _execute(connection: Connection, statement: str, *parameters: object) -> Rows:
+    """Run a statement as it is; returns its rows, if it has any."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 def _refuse_other_encodings(connection: Connection) -> None:

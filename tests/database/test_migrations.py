@@ -2,12 +2,14 @@
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 
 from db import CommentDatabase
 from postgres import migrations
@@ -18,7 +20,7 @@ from support.postgres import sql
 from support.processes import FLASK, ROOT, environment, run, wait_for
 
 NewDatabase = Callable[..., str]
-
+Busy = tuple[str, PsycopgConnection]  # the URL, and who has locked the table
 
 # What the command says that makes the schema.
 APPLIED = "".join(f"Applied {name}.\n" for name in migrations.names())
@@ -122,32 +124,89 @@ def test_they_are_applied_in_order_and_one_that_fails_leaves_those_before_it(
     ]
 
 
-def test_a_busy_table_is_given_up_and_nobody_waits_behind_it(
-    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def busy(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Busy]:
+    """A database with a migration of the table `busy`, which another transaction has locked."""
     url = new_database()
     sql(url, "CREATE TABLE busy ()")
-    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0.3)
+    monkeypatch.setattr(migrations, "PAUSE", 0.3)
     release(monkeypatch, tmp_path, m1="ALTER TABLE busy ADD COLUMN x int")
     with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = '10s'; LOCK TABLE busy")  # lest we wait for ever
-        with pytest.raises(DatabaseUnavailable, match="took too long"):
-            migrate(url)
+        yield url, holder
+
+
+def test_a_table_that_stays_busy_is_given_up(busy: Busy, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, holder = busy
+    monkeypatch.setattr(migrations, "ATTEMPTS", 3)
+    with pytest.raises(DatabaseUnavailable, match="took too long"):
+        migrate(url)
+    holder.rollback()
     assert migrate(url) == ["m1"]
 
 
-def test_a_role_s_statement_timeout_does_not_end_the_wait_for_others(new_database: NewDatabase) -> None:
+def test_a_busy_table_is_tried_again_and_in_between_others_may_use_it(busy: Busy, pool: ThreadPoolExecutor) -> None:
+    url, holder = busy
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'busy'::regclass AND NOT granted"
+    migrated = pool.submit(migrate, url)
+    for _ in range(2):
+        wait_for(lambda: sql(url, waits), "the migration to wait for the table")
+        wait_for(lambda: not sql(url, waits), "it to let others pass")
+    holder.rollback()
+    assert migrated.result() == ["m1"]
+
+
+def test_a_migration_waits_for_another_one_but_not_in_a_statement(new_database: NewDatabase) -> None:
+    """An index that is built CONCURRENTLY waits for every statement that runs."""
     url = new_database()
-    impatient = f"{url}{'&' if '?' in url else '?'}options=-c%20statement_timeout%3D50"
     with closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (migrations.ADVISORY_LOCK,))
-        process = subprocess.Popen([*FLASK, "migrate"], cwd=ROOT, env=environment(DATABASE_URL=impatient))
-        since = (
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event = 'advisory' AND query_start < now() - interval '0.2 s'"
-        )
-        wait_for(lambda: sql(url, since), "the migration to wait longer than its statement_timeout")
+        process = subprocess.Popen([*FLASK, "migrate"], cwd=ROOT, env=environment(DATABASE_URL=url))
+        has_asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query = 'ROLLBACK'"
+        wait_for(lambda: sql(url, has_asked), "the migration to have asked for the lock")
+        assert sql(url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == []
+        assert process.poll() is None
+        assert tables(url) == set()
     assert process.wait(30) == 0
+    CommentDatabase(url).check_ready()
+
+
+INDEX = "DROP INDEX CONCURRENTLY IF EXISTS grown_idx;\nCREATE INDEX CONCURRENTLY grown_idx ON grown (x);\n"
+
+
+def test_an_index_is_built_while_others_write(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    url = new_database()
+    sql(url, "CREATE TABLE grown (x int)")
+    release(monkeypatch, tmp_path, m1=INDEX)
+    with closing(psycopg2.connect(url)) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO grown VALUES (1)")  # the index waits for the end of this transaction
+        migrated = [pool.submit(migrate, url) for _ in range(3)]
+        wait_for(lambda: sql(url, "SELECT 1 FROM pg_locks WHERE NOT granted"), "the index to wait")
+        cursor.execute("INSERT INTO grown VALUES (2)")
+        sql(url, "INSERT INTO grown VALUES (3)")
+        assert not any(future.done() for future in migrated)
+        writer.commit()
+    assert sorted(future.result() for future in migrated) == [[], [], ["m1"]]
+    assert sql(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'grown_idx'::regclass") == [(True,)]
+
+
+def test_an_index_that_failed_half_way_is_built_again(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = new_database()
+    sql(url, "CREATE TABLE grown (x int)")
+    sql(url, "INSERT INTO grown VALUES (1), (1)")
+    release(monkeypatch, tmp_path, m1=INDEX.replace("CREATE", "CREATE UNIQUE"))
+    with pytest.raises(MigrationFailed):
+        migrate(url)
+    assert migrations.status(url)[0].applied_at is None
+    assert sql(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'grown_idx'::regclass") == [(False,)]
+    sql(url, "DELETE FROM grown")
+    assert migrate(url) == ["m1"]
+    assert sql(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'grown_idx'::regclass") == [(True,)]
 
 
 def test_a_database_of_another_encoding_is_refused(new_database: NewDatabase) -> None:
