@@ -53,7 +53,7 @@ MAX_CHARACTERS = 100_000
 LOCK_TIMEOUT = 100  # milliseconds that all of it waits for another transaction, for instance one with the same key
 
 NewRow = tuple[Any, ...]  # in the order of STORED
-PageKey = tuple[int, int, str | None]  # limit, after, thread
+PageKey = tuple[int, int | None, str | None, bool]  # limit, after, thread, newest_first
 
 
 class KeyReused(Exception):
@@ -62,7 +62,7 @@ class KeyReused(Exception):
 
 @dataclass
 class Page:
-    """Comments by ascending id, and whether there are more behind them.
+    """Comments in the order of their ids, and whether there are more behind them.
 
     As long as nothing has changed, a cached page is the same object. The web side puts its answer into `rendered`. That
     answer must depend on the page and on the arguments of get_page() only.
@@ -148,12 +148,15 @@ class CommentDatabase:
             rows = connection.fetch(f"SELECT {COLUMNS} FROM comments WHERE id = %s", (comment_id,))
         return Comment(*rows[0]) if rows else None
 
-    def get_page(self, limit: int, after: int = 0, thread: str | None = None) -> Page:
-        """At most `limit` comments behind the id `after` (0 to 2^63-1), of all threads or of one.
+    def get_page(
+        self, limit: int, after: int | None = None, thread: str | None = None, newest_first: bool = False
+    ) -> Page:
+        """At most `limit` comments, of all threads or of one, by ascending id or by descending id.
 
-        It runs two statements if the page was cached and may have changed (postgres/page_cache.py).
+        With `after` (0 to 2^63-1), only those behind this id in that order. It runs two statements if the page was
+        cached and may have changed (postgres/page_cache.py).
         """
-        key = (limit, after, thread)
+        key = (limit, after, thread, newest_first)
         if not self._shares:
             return self._get_page([key], new_deadline())[0]
         return self._page_batches.submit(key, new_deadline(), lane=key)
@@ -182,7 +185,7 @@ class CommentDatabase:
         with self._pool.connection() as connection:
             is_current = migrations.is_current(connection)
             if is_current:
-                read_page(connection, "NULL", 1, 0, None)
+                read_page(connection, "NULL", 1)
         if not is_current:
             raise SchemaNotCurrent
 
@@ -204,24 +207,33 @@ def insert_together(connection: Connection, new: list[NewRow]) -> list[Comment |
 
 
 def read_page(
-    connection: Connection, snapshot: str, limit: int, after: int, thread: str | None
+    connection: Connection,
+    snapshot: str,
+    limit: int,
+    after: int | None = None,
+    thread: str | None = None,
+    newest_first: bool = False,
 ) -> tuple[str | None, Page]:
     """Read a page, and the value of the SQL expression `snapshot` with it (None for an empty page).
 
     For one thread, pairs are compared, so that PostgreSQL uses the primary key. With `thread = … ORDER BY id` it may
     use the index of ids instead, and skip every comment of the other threads.
     """
+    above, up_to = after or 0, MAX_ID
+    if newest_first:
+        above, up_to = 0, MAX_ID if after is None else after - 1
+    order = "DESC" if newest_first else "ASC"
     columns = f"{snapshot}, {COLUMNS}"
     if thread is None:
         rows = connection.fetch(
-            f"SELECT {columns} FROM comments WHERE id > %s ORDER BY id LIMIT %s",
-            (after, limit + 1),
+            f"SELECT {columns} FROM comments WHERE id > %s AND id <= %s ORDER BY id {order} LIMIT %s",
+            (above, up_to, limit + 1),
         )
     else:
         rows = connection.fetch(
-            f"SELECT {columns} FROM comments"
-            " WHERE (thread, id) > (%s, %s) AND (thread, id) <= (%s, %s) ORDER BY thread, id LIMIT %s",
-            (thread, after, thread, MAX_ID, limit + 1),
+            f"SELECT {columns} FROM comments WHERE (thread, id) > (%s, %s) AND (thread, id) <= (%s, %s)"
+            f" ORDER BY thread {order}, id {order} LIMIT %s",
+            (thread, above, thread, up_to, limit + 1),
         )
     comments = [Comment._make(row[1:]) for row in rows[:limit]]
     return (rows[0][0] if rows else None), Page(comments, has_more=len(rows) > limit)

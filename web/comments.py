@@ -9,10 +9,11 @@ from werkzeug.exceptions import NotFound
 from comment import Comment, clean_thread
 from db import MAX_ID, Page
 from web.answer import Answer, conditional, json_answer, tagged_answer, to_json
-from web.request import Request, whole_number
+from web.request import Request, choice, whole_number
 
 MAX_LIMIT = 200  # comments of a page
 DEFAULT_LIMIT = 100
+DEFAULT_ORDER = "oldest"
 MAX_PAGE = 990_000  # bytes of the comments of a page: with the path of the next page, its body stays below a megabyte
 SMALL_PAGE = 100_000  # characters that surely fit: a character has at most 6 bytes in JSON
 
@@ -21,15 +22,16 @@ def list_comments(request: Request) -> Answer:
     """`GET /comments`: a page. Raises InvalidInput, BadRequest and DatabaseUnavailable."""
     query = request.query()
     thread = clean_thread(query["thread"]) if "thread" in query else None
-    limit = whole_number(query, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
-    after = whole_number(query, "after", default=0, low=0, high=MAX_ID)
-    page = request.database.get_page(limit, after, thread)
+    limit = whole_number(query, "limit", low=1, high=MAX_LIMIT) if "limit" in query else DEFAULT_LIMIT
+    after = whole_number(query, "after", low=0, high=MAX_ID) if "after" in query else None
+    order = choice(query, "order", ("oldest", "newest"), default=DEFAULT_ORDER)
+    page = request.database.get_page(limit, after, thread, order == "newest")
     if not isinstance(page.rendered, Answer):  # a page that is kept has its answer with it
-        page.rendered = render_page(page, limit, thread)
+        page.rendered = render_page(page, limit, thread, order)
     return conditional(request, page.rendered)
 
 
-def render_page(page: Page, limit: int, thread: str | None) -> Answer:
+def render_page(page: Page, limit: int, thread: str | None, order: str) -> Answer:
     """The answer that a page makes, with the path of the next page if there is one."""
     comments = those_that_fit(page)
     value: dict[str, object] = {"comments": [comment.to_dict() for comment in comments]}
@@ -38,6 +40,7 @@ def render_page(page: Page, limit: int, thread: str | None) -> Answer:
     query = {
         "after": comments[-1].id,
         "limit": limit if limit != DEFAULT_LIMIT else None,
+        "order": order if order != DEFAULT_ORDER else None,
         "thread": thread,
     }
     given = {name: value for name, value in query.items() if value is not None}

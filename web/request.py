@@ -99,9 +99,17 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-def whole_number(query: dict[str, str], name: str, *, default: int, low: int, high: int) -> int:
+def whole_number(query: dict[str, str], name: str, *, low: int, high: int) -> int:
     """A parameter of the query in ASCII digits. Raises BadRequest."""
-    text = query.get(name, str(default))
+    text = query[name]
     if re.fullmatch("[0-9]{1,19}", text) and low <= int(text) <= high:
         return int(text)
     raise BadRequest(f"{name.capitalize()} must be a whole number from {low} to {high}.")
+
+
+def choice(query: dict[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:
+    """A parameter of the query that has one of few values. Raises BadRequest."""
+    text = query.get(name, default)
+    if text in choices:
+        return text
+    raise BadRequest(f"{name.capitalize()} must be {' or '.join(choices)}.")

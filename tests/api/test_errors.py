@@ -61,6 +61,7 @@ CASES = {
     "a POST to the health": Case(405, "POST", "/healthz"),
     "a bad limit": Case(400, path="/comments?limit=0"),
     "a bad after": Case(400, path="/comments?after=x"),
+    "a bad order": Case(400, path="/comments?order=best"),
     "a bad thread": Case(400, path="/comments?thread=%00"),
     "no content type": Case(415, "POST", body=HELLO),
     "a form": post(415, Content_Type="application/x-www-form-urlencoded"),

@@ -101,6 +101,41 @@ def test_after_may_be_any_id(client: FlaskClient, comments: list[dict[str, objec
     assert client.get("/comments?after=9223372036854775807").json == {"comments": []}
 
 
+def test_the_newest_first(client: FlaskClient, comments: list[dict[str, object]]) -> None:
+    assert client.get("/comments?order=newest").json == {"comments": comments[::-1]}
+    assert client.get("/comments?order=oldest").json == {"comments": comments}
+    assert client.get("/comments?order=newest&thread=a").json == {"comments": comments[4::-2]}
+
+
+def test_the_next_page_is_in_the_same_order(client: FlaskClient, comments: list[dict[str, object]]) -> None:
+    response = client.get("/comments?order=newest&limit=2&thread=a")
+    assert response.get_json()["next"] == "/comments?after=3&limit=2&order=newest&thread=a"
+    assert response.headers["Link"] == f'<{response.get_json()["next"]}>; rel="next"'
+    assert list(chain(*walk(client, "/comments?order=newest&limit=2&thread=a"))) == comments[4::-2]
+    assert [len(page) for page in walk(client, "/comments?order=newest&limit=2")] == [2, 2, 1]
+    assert list(chain(*walk(client, "/comments?order=newest&limit=2"))) == comments[::-1]
+
+
+@pytest.mark.parametrize(("after", "ids"), [(0, []), (1, []), (3, [2, 1]), (6, [5, 4, 3, 2, 1]), (2**63 - 1, None)])
+def test_after_is_behind_this_one_in_the_order(
+    client: FlaskClient, comments: list[dict[str, object]], after: int, ids: list[int] | None
+) -> None:
+    page = client.get(f"/comments?order=newest&after={after}").get_json()["comments"]
+    assert [comment["id"] for comment in page] == (ids if ids is not None else [5, 4, 3, 2, 1])
+
+
+def test_the_highest_id_is_the_newest(client: FlaskClient, database_url: str) -> None:
+    sql(database_url, "INSERT INTO comments (id, name, comment) VALUES (9223372036854775807, 'Ada', 'the last')")
+    for path in ("/comments?order=newest", "/comments?order=newest&thread="):
+        assert [comment["comment"] for comment in client.get(path).get_json()["comments"]] == ["the last"]
+
+
+@pytest.mark.parametrize("value", ["", "Newest", "best", "newest%20", "%00", "%ff", "1"])
+def test_another_order_is_400(client: FlaskClient, value: str) -> None:
+    response = client.get(f"/comments?order={value}")
+    assert (response.status_code, response.json) == (400, {"error": "Order must be oldest or newest."})
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -153,19 +188,20 @@ def test_a_slash_at_the_end_changes_nothing(client: FlaskClient, comments: list[
     assert client.get("/comments/").json == {"comments": comments}
 
 
+@pytest.mark.parametrize("order", ["oldest", "newest"])
 @pytest.mark.parametrize("character", ["\x01", "\U0001f600"])
 def test_a_page_ends_at_a_megabyte_and_the_next_one_goes_on(
-    client: FlaskClient, database_url: str, character: str
+    client: FlaskClient, database_url: str, character: str, order: str
 ) -> None:
     """Comments of earlier releases may consist of control characters. Each takes six bytes in JSON."""
     rows = "SELECT 'Ada', repeat(%s, 10000), 'long' FROM generate_series(1, 200)"
     sql(database_url, f"INSERT INTO comments (name, comment, thread) {rows}", character)
     ids: list[int] = []
-    path: str | None = "/comments?limit=200&thread=long"
+    path: str | None = f"/comments?limit=200&thread=long&order={order}"
     while path:
         response = client.get(path)
         assert len(response.data) <= 1_000_000
         assert response.headers.get("Link", "").partition(">")[0][1:] == response.get_json().get("next", "")
         ids += [comment["id"] for comment in response.get_json()["comments"]]
         path = response.get_json().get("next")
-    assert ids == list(range(1, 201))
+    assert ids == sorted(range(1, 201), reverse=order == "newest")

@@ -77,7 +77,11 @@ def test_any_bytes_are_refused(client: FlaskClient, body: bytes) -> None:
 
 
 @on_one_client
-@given(query=st.dictionaries(st.sampled_from(["limit", "after", "thread", "other"]), any_text.map(lambda s: s[:50])))
+@given(
+    query=st.dictionaries(
+        st.sampled_from(["limit", "after", "order", "thread", "other"]), any_text.map(lambda s: s[:50])
+    )
+)
 def test_any_query_is_answered_or_refused(client: FlaskClient, query: dict[str, str]) -> None:
     encoded = {name: value.encode("utf-8", "surrogatepass") for name, value in query.items()}
     response = client.get("/comments", query_string=encoded)

@@ -12,7 +12,7 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from comment import Comment
-from db import MAX_ID, CommentDatabase, insert_together
+from db import MAX_ID, CommentDatabase, Page, insert_together
 from postgres import migrations
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
@@ -69,6 +69,13 @@ def test_pages_are_by_ascending_id(database: CommentDatabase) -> None:
     assert database.get_page(limit=2).comments == comments[:2]
     assert database.get_page(limit=2, after=2).comments == comments[2:]
     assert database.get_page(limit=2, after=4).comments == []
+
+
+def test_pages_are_by_descending_id_where_asked(database: CommentDatabase) -> None:
+    comments = store(database, "one", "two", "three", "four")[::-1]
+    assert database.get_page(limit=2, newest_first=True) == Page(comments[:2], has_more=True)
+    assert database.get_page(limit=2, after=3, newest_first=True) == Page(comments[2:], has_more=False)
+    assert database.get_page(limit=2, after=1, newest_first=True).comments == []
 
 
 def test_pages_of_one_thread(database: CommentDatabase) -> None:
@@ -312,9 +319,9 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
 
     monkeypatch.setattr(Connection, "fetch", explain)
     for after in (0, 499_900, 750_000, 999_990, 1_025_000, MAX_ID):
-        database.get_page(100, after)
-        for thread in ("big", "7", "new", "nobody's"):
+        for thread in (None, "big", "7", "new", "nobody's"):
             database.get_page(100, after, thread)
+            database.get_page(100, after, thread, newest_first=True)
     database.get_comment(750_000)
     database.delete_comment(750_000)
     for thread in ("big", "7"):
@@ -322,6 +329,6 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
     database.check_ready()
     with database._pool.connection(to_write=True) as connection:
         insert_together(connection, [("big", "Ada", "Hello", "a key"), ("7", "Ada", "Hello", None)])
-    assert len(plans) == 39
+    assert len(plans) == 69
     assert [plan for plan in plans if rows_read(plan) > 101] == []
     database.close()

@@ -108,7 +108,7 @@ def test_where_something_else_has_changed_the_same_rows_make_the_same_page(
 
 def waiting_for_page(database: CommentDatabase) -> int:
     """How many calls wait for the page that page() gets."""
-    return waiting(database._page_batches, lane=(9, 0, None))
+    return waiting(database._page_batches, lane=(9, 0, None, False))
 
 
 def waiting_for_proof(database: CommentDatabase) -> int:
@@ -363,7 +363,7 @@ def test_a_page_that_has_grown_too_large_is_dropped(database: CommentDatabase, c
     store(database, "one")
     until_kept(database, counts)
     store(database, *["x" * 10_000] * 6)
-    database.get_page(9)
+    page(database)
     assert kept(database) == []
 
 
@@ -374,7 +374,7 @@ def test_the_page_that_is_asked_for_is_the_last_to_go(database: CommentDatabase,
         page(database, thread=str(n))
     until_kept(database, counts, thread="0")
     page(database, thread=str(page_cache.MAX_ENTRIES))
-    threads = {thread for _, _, thread in kept(database)}
+    threads = {thread for _, _, thread, _ in kept(database)}
     assert threads == {str(n) for n in range(page_cache.MAX_ENTRIES + 1)} - {"1"}
 
 
