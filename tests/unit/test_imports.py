@@ -21,3 +21,7 @@ def test_flask_is_for_the_web_and_for_the_commands() -> None:
 def test_greenlets_are_gunicorn_s_and_of_whoever_waits_for_postgresql() -> None:
     importing = [path.name for path in program() if "gevent" in set(imports(path))]
     assert sorted(importing) == ["gunicorn.conf.py", "waiting.py"]
+
+
+def test_markdown_and_its_cleaner_are_for_markup() -> None:
+    assert importers("markdown_it") == importers("nh3") == {"markup.py"}
