@@ -22,6 +22,8 @@ ROUTES = (
     Route("GET", "/comments", comments.list_comments, is_fast=True),
     Route("POST", "/comments", comments.create_comment, is_fast=True),
     Route("GET", "/comments/<id>", comments.get_comment),
+    Route("PATCH", "/comments/<id>", comments.edit_comment),
+    Route("DELETE", "/comments/<id>", comments.delete_comment),
     Route("GET", "/healthz", service.health),
     Route("GET", "/openapi.yaml", service.contract),
     Route("GET", "/readyz", service.readiness),

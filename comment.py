@@ -2,12 +2,17 @@
 
 import json
 import re
-from typing import NamedTuple, NoReturn, Self
+from collections.abc import Iterable
+from typing import Any, NamedTuple, NoReturn, Self
 
-# In Unicode code points, after white space at both ends is trimmed. migrations/0001_comments.sql holds the same.
+from markup import render
+
+# In Unicode code points, after white space at both ends is trimmed. migrations/ holds the same.
 MAX_NAME = 100
 MAX_COMMENT = 10_000
 MAX_THREAD = 512
+
+MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
 # What is trimmed: the white space of JavaScript's trim(), so that the patterns of openapi.yaml can say it as \s.
 # https://tc39.es/ecma262/#prod-WhiteSpace
@@ -40,9 +45,12 @@ class InvalidInput(ValueError):
 
 
 class Comment(NamedTuple):
-    """Somebody's words under a page. `id` and `created_at` are None until it is stored.
+    """Somebody's words under a page. `id` and the times are None until it is stored.
 
-    `created_at` is in UTC, to the microsecond, as RFC 3339 writes it: 2026-11-23T08:10:00.123456Z.
+    The times are in UTC, to the microsecond, as RFC 3339 writes them: 2026-11-23T08:10:00.123456Z. `edited_at` is None
+    if it was never edited. `parent_id` is the comment of the same thread that it answers, or None. `html` is made of
+    `comment` by markup.py; a comment that is stored without it gets it when it is read. `status` is published or
+    deleted. A deleted comment has an empty name and text: it is there because it has replies.
     """
 
     id: int | None
@@ -50,22 +58,27 @@ class Comment(NamedTuple):
     comment: str
     thread: str = ""
     created_at: str | None = None
+    parent_id: int | None = None
+    html: str | None = None
+    status: str = "published"
+    edited_at: str | None = None
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """Read what a client posted: a JSON object with `name`, `comment` and perhaps `thread`.
+        """Read what a client posted: an object with `name`, `comment` and perhaps `thread` and `parent_id`.
 
         Other keys are ignored, so that nobody sets an id or a date. Raises InvalidInput.
         """
-        fields = _parse(body)
-        if not isinstance(fields, dict):
-            raise InvalidInput("The body must be a JSON object.")
-        return cls(
-            id=None,
-            name=_clean_name(fields.get("name")),
-            comment=_required("Comment", fields.get("comment"), MAX_COMMENT, NOT_IN_COMMENTS),
-            thread=clean_thread(fields.get("thread")),
-        )
+        fields = _object(body)
+        name, comment = _clean_name(fields.get("name")), _clean_comment(fields.get("comment"))
+        thread, parent_id = clean_thread(fields.get("thread")), _clean_parent_id(fields.get("parent_id"))
+        return cls(None, name, comment, thread, parent_id=parent_id, html=render(comment))
+
+    @classmethod
+    def from_row(cls, row: Iterable[Any]) -> Self:
+        """The comment that a row of the database is, its values in the order of the fields."""
+        comment = cls._make(row)
+        return comment if comment.html is not None else comment._replace(html=render(comment.comment))
 
     def to_dict(self) -> dict[str, object]:
         """The comment as the API shows it: these fields and no others."""
@@ -75,7 +88,33 @@ class Comment(NamedTuple):
             "comment": self.comment,
             "thread": self.thread,
             "created_at": self.created_at,
+            "parent_id": self.parent_id,
+            "html": self.html,
+            "status": self.status,
+            "edited_at": self.edited_at,
+            "verified": False,  # nobody signs in yet
         }
+
+
+class Edit(NamedTuple):
+    """What an author changes. None stays as it is. `html` belongs to `comment`."""
+
+    name: str | None = None
+    comment: str | None = None
+    html: str | None = None
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """Read what a client sent: an object with `name`, `comment` or both. Other keys are ignored.
+
+        Raises InvalidInput.
+        """
+        fields = _object(body)
+        if not fields.keys() & {"name", "comment"}:
+            raise InvalidInput("Name or comment is required.")
+        name = _clean_name(fields["name"]) if "name" in fields else None
+        comment = _clean_comment(fields["comment"]) if "comment" in fields else None
+        return cls(name, comment, render(comment) if comment else None)
 
 
 def clean_thread(value: object) -> str:
@@ -88,6 +127,16 @@ def _clean_name(value: object) -> str:
     if not VISIBLE.search(text):
         raise InvalidInput("Name must contain a visible character.")
     return text
+
+
+def _clean_comment(value: object) -> str:
+    return _required("Comment", value, MAX_COMMENT, NOT_IN_COMMENTS)
+
+
+def _clean_parent_id(value: object) -> int | None:
+    if value is None or (type(value) is int and 1 <= value <= MAX_ID):
+        return value
+    raise InvalidInput(f"Parent_id must be a whole number from 1 to {MAX_ID}.")
 
 
 def _required(label: str, value: object, limit: int, forbidden: dict[str, re.Pattern[str]]) -> str:
@@ -124,6 +173,13 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
+def _object(body: bytes) -> dict[str, object]:
+    value = _parse(body)
+    if not isinstance(value, dict):
+        raise InvalidInput("The body must be a JSON object.")
+    return value
+
+
 def _parse(body: bytes) -> object:
     """JSON as RFC 8259 has it: UTF-8 without a byte order mark, no NaN; of two equal names the last counts."""
     try:
@@ -137,5 +193,9 @@ def _not_json(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-# Integers are read as floats, because int() refuses those of more than 4,300 digits, which are JSON. None is used.
-_DECODER = json.JSONDecoder(parse_constant=_not_json, parse_int=float)
+def _whole_number(digits: str) -> float:
+    """An int that may be an id. A longer number is JSON too, but int() takes long for it, or refuses it: a float."""
+    return int(digits) if len(digits) <= 19 else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_not_json, parse_int=_whole_number)

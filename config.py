@@ -37,6 +37,7 @@ class Config:
     web_concurrency: int = DEFAULT_WORKERS
     database_connections: int = 6
     allowed_origins: tuple[str, ...] = ()
+    edit_minutes: int = 15
     page_cache: str = "on"
     log_level: str = "info"
     log_format: str = "text"
@@ -59,6 +60,7 @@ class Config:
                 environ, "DATABASE_CONNECTIONS", default=cls.database_connections, low=1, high=1000
             ),
             allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
+            edit_minutes=_number(environ, "EDIT_MINUTES", default=cls.edit_minutes, low=0, high=525_600),
             page_cache=_choice(environ, "PAGE_CACHE", ("on", "off"), default=cls.page_cache),
             log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),
             log_format=_choice(environ, "LOG_FORMAT", ("text", "json"), default=cls.log_format),

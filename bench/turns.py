@@ -8,8 +8,8 @@ import tempfile
 
 from contenders import BENCH, READ, TEXT, WRITTEN, Contender
 
-from db import COLUMNS
 from postgres import embedded
+from statements import COLUMNS
 
 CLIENTS = 16  # of the goals
 WORKLOADS = ("GET", "304", "POST", "90/10")

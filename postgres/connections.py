@@ -52,6 +52,8 @@ class ConnectionPool:
         except TimeoutError as error:
             raise DatabaseUnavailable(SLOW) from error
         except psycopg2.Error as error:
+            # Only the message may be logged: the details of an error can have the values of a row.
+            error.args = (error.diag.message_primary or str(error),)
             if translated := translate(error):
                 raise translated from error
             raise

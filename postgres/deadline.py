@@ -7,7 +7,7 @@ not go on with a statement for which nobody waits.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -48,8 +48,10 @@ class Connection(PsycopgConnection):
         super().__init__(dsn)
         self.autocommit = True
 
-    def fetch(self, statement: str, parameters: Sequence[object] = ()) -> Rows:
+    def fetch(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Rows:
         """Run one statement that returns rows, in one round trip. Raises psycopg2.Error.
+
+        Statements that are separated by semicolons are one transaction, and the rows are those of the last one.
 
         SET LOCAL and the statement are one transaction, so the timeout is for this statement only. A setting of the
         session would leak to other clients behind PgBouncer in transaction mode.

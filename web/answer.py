@@ -4,11 +4,14 @@ import hashlib
 import json
 from typing import NamedTuple
 
+from werkzeug.exceptions import PreconditionFailed
 from werkzeug.http import parse_etags
 
 from web.request import Request
 
 Headers = list[tuple[str, str]]
+
+CHANGED = "The comment has changed; get it again."
 
 
 class Answer(NamedTuple):
@@ -30,23 +33,34 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, ensure_ascii=False) + "\n").encode()
 
 
-def tagged_answer(body: bytes, content_type: str = "application/json", headers: Headers | None = None) -> Answer:
-    """An answer with an entity tag.
+def entity_tag(body: bytes) -> str:
+    """It is made of the bytes: it is the same in every process, and after a restart."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
-    The tag is made of the bytes: it is the same in every process, and after a restart.
-    """
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    always = [("ETag", etag), ("Cache-Control", "no-cache"), ("Content-Type", content_type)]
+
+def tagged_answer(body: bytes, content_type: str = "application/json", headers: Headers | None = None) -> Answer:
+    """An answer with an entity tag."""
+    always = [("ETag", entity_tag(body)), ("Cache-Control", "no-cache"), ("Content-Type", content_type)]
     return Answer(200, [*always, *(headers or [])], body)
 
 
 def conditional(request: Request, answer: Answer) -> Answer:
     """The tagged answer, or 304 where the client has it already (RFC 9110, section 13.1.2).
 
-    Other conditions and ranges are not supported.
+    Ranges and dates are not supported.
     """
     etag = dict(answer.headers)["ETag"]
     given = request.header("If-None-Match")
     if given is not None and (given == etag or parse_etags(given).contains_weak(etag.strip('"'))):
         return Answer(304, [("ETag", etag), ("Cache-Control", "no-cache")], b"")
     return answer
+
+
+def require_match(request: Request, etag: str) -> None:
+    """Return if the request has no If-Match, or one with this tag. Raises PreconditionFailed.
+
+    Against RFC 9110 (section 13.1.1) a weak tag matches too: a proxy that compresses an answer makes its tag weak.
+    """
+    given = request.header("If-Match")
+    if given is not None and not parse_etags(given).contains_weak(etag.strip('"')):
+        raise PreconditionFailed(CHANGED)

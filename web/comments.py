@@ -4,17 +4,28 @@ import re
 from itertools import accumulate
 from urllib.parse import urlencode
 
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import Forbidden, HTTPException, NotFound, PreconditionFailed, Unauthorized
 
-from comment import Comment, clean_thread
-from db import MAX_ID, Page
-from web.answer import Answer, conditional, json_answer, tagged_answer, to_json
+from comment import MAX_ID, Comment, Edit, clean_thread
+from statements import Found, Page
+from web.answer import (
+    CHANGED,
+    Answer,
+    Headers,
+    conditional,
+    entity_tag,
+    json_answer,
+    require_match,
+    tagged_answer,
+    to_json,
+)
 from web.request import Request, choice, whole_number
 
 MAX_LIMIT = 200  # comments of a page
 DEFAULT_LIMIT = 100
 DEFAULT_ORDER = "oldest"
 MAX_PAGE = 990_000  # bytes of the comments of a page: with the path of the next page, its body stays below a megabyte
+NO_COMMENT = "There is no comment with this id."
 SMALL_PAGE = 100_000  # characters that surely fit: a character has at most 6 bytes in JSON
 
 
@@ -58,17 +69,77 @@ def those_that_fit(page: Page) -> list[Comment]:
 
 def create_comment(request: Request) -> Answer:
     """`POST /comments`. Raises InvalidInput, HTTPException, KeyReused and DatabaseUnavailable."""
+    author_hash = request.author_hash()
     comment = Comment.from_json(request.json_body())
-    stored = request.database.create_comment(comment, request.idempotency_key())
-    return json_answer(201, stored.to_dict(), [("Location", f"/comments/{stored.id}")])
+    stored = request.database.create_comment(comment, request.idempotency_key(), author_hash)
+    return comment_answer(201, stored, [("Location", f"/comments/{stored.id}")])
 
 
 def get_comment(request: Request, id: str) -> Answer:
     """`GET /comments/ID`. Raises NotFound and DatabaseUnavailable."""
     comment = request.database.get_comment(int(id)) if is_id(id) else None
     if comment is None:
-        raise NotFound("There is no comment with this id.")
+        raise NotFound(NO_COMMENT)
     return conditional(request, tagged_answer(to_json(comment.to_dict())))
+
+
+def edit_comment(request: Request, id: str) -> Answer:
+    """`PATCH /comments/ID`, by its author. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
+    author_hash = required_author(request)
+    edit = Edit.from_json(request.json_body())
+    found = own_comment(request, id, author_hash)
+    minutes = request.config.edit_minutes
+    if minutes == 0:
+        raise Forbidden("Comments can't be edited here.")
+    if found.age > minutes * 60:
+        raise Forbidden(f"A comment can be edited for {minutes} minutes after it was posted.")
+    edited = request.database.edit_comment(found.comment, edit, if_unchanged=names_a_version(request))
+    if edited is None:
+        raise overtaken(request)
+    return comment_answer(200, edited)
+
+
+def delete_comment(request: Request, id: str) -> Answer:
+    """`DELETE /comments/ID`, by its author. Raises HTTPException and DatabaseUnavailable."""
+    found = own_comment(request, id, required_author(request))
+    if not request.database.delete_comment(found.comment, if_unchanged=names_a_version(request)):
+        raise overtaken(request)
+    return Answer(204, [("Cache-Control", "no-store")], b"")
+
+
+def required_author(request: Request) -> bytes:
+    """The hash of the author's key. Raises Unauthorized."""
+    author_hash = request.author_hash()
+    if author_hash is None:
+        raise Unauthorized("This needs the key of the comment's author: Authorization: Bearer KEY.")
+    return author_hash
+
+
+def own_comment(request: Request, id: str, author_hash: bytes) -> Found:
+    """The comment that its author wants to change. Raises NotFound, Forbidden and PreconditionFailed."""
+    found = request.database.find_comment(int(id), author_hash) if is_id(id) else None
+    if found is None:
+        raise NotFound(NO_COMMENT)
+    if not found.is_own:
+        raise Forbidden("This is not the key of the comment's author.")
+    require_match(request, entity_tag(to_json(found.comment.to_dict())))
+    return found
+
+
+def names_a_version(request: Request) -> bool:
+    """Whether the client wants the comment to be changed only if it is as the client knows it."""
+    return request.header("If-Match") not in (None, "*")
+
+
+def overtaken(request: Request) -> HTTPException:
+    """Why a comment that was there a moment ago could not be changed."""
+    return PreconditionFailed(CHANGED) if names_a_version(request) else NotFound(NO_COMMENT)
+
+
+def comment_answer(status: int, comment: Comment, headers: Headers | None = None) -> Answer:
+    """A comment that was written, with the entity tag that it has now."""
+    value = comment.to_dict()
+    return json_answer(status, value, [("ETag", entity_tag(to_json(value))), *(headers or [])])
 
 
 def is_id(text: str) -> bool:

@@ -3,7 +3,7 @@
 from web.answer import Headers
 from web.request import Request
 
-ALLOW_HEADERS = "Content-Type, Idempotency-Key, If-None-Match"
+ALLOW_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
 EXPOSE_HEADERS = "ETag, Link, Location, Retry-After, X-Request-ID"
 MAX_AGE = 600  # seconds for which a browser may keep the answer to a preflight
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
 from comment import InvalidInput
 from db import KeyReused
@@ -29,6 +29,9 @@ def answer_error(error: Exception, request: Request) -> Answer:
             if request.method == "POST":  # it may be stored all the same
                 sentence += " With the same Idempotency-Key it is stored once."
             headers = [("Retry-After", str(RETRY_AFTER))]
+        case Unauthorized():
+            status, sentence = 401, error.description or ""
+            headers = [("WWW-Authenticate", "Bearer")]
         case NotFound() if error.description == NotFound.description:
             status, sentence = 404, "There is nothing at this path; GET /openapi.yaml lists the calls."
         case HTTPException():  # Werkzeug's: its sentence and its headers, the Allow of a 405 for instance, not its page

@@ -116,8 +116,14 @@ def current_request() -> Request:
     return found
 
 
+class Response(flask.Response):
+    """Flask's response, without a Content-Type where an answer has none."""
+
+    default_mimetype = None
+
+
 def as_response(answer: Answer) -> flask.Response:
-    return flask.Response(answer.body, answer.status, answer.headers)
+    return Response(answer.body, answer.status, answer.headers)
 
 
 def log_request(request: Request, status: int) -> None:

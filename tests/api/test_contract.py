@@ -4,22 +4,26 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import jsonschema_rs
 import pytest
 import yaml
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Authorization
 
 from app import ROUTES, create_app
-from comment import MAX_COMMENT, MAX_NAME, MAX_THREAD, Comment, InvalidInput
+from comment import MAX_COMMENT, MAX_ID, MAX_NAME, MAX_THREAD, Comment, InvalidInput
 from config import Config
-from db import MAX_ID, CommentDatabase
+from db import CommentDatabase
 from web import comments
 
+from support.postgres import sql
 from support.processes import ROOT
 
 CONTRACT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+KEY = "the-key-of-the-author-1"
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -163,6 +167,7 @@ def send(client: FlaskClient, path: str, method: str, operation: Any, body: obje
         method=method.upper(),
         query_string={name: str(value) for name, value in values.items() if where[name] == "query"},
         headers={name: str(value) for name, value in values.items() if where[name] == "header"},
+        auth=Authorization("bearer", token=KEY) if {"author": []} in operation.get("security", []) else None,
         json=body,
     )
 
@@ -174,7 +179,7 @@ def test_every_example_of_a_request_gets_a_documented_answer(
     client: FlaskClient, database: CommentDatabase, path: str, method: str, operation: Any
 ) -> None:
     for n in range(2):
-        database.create_comment(Comment(None, "Ada", f"{n}", "/hello-world"))
+        database.create_comment(Comment(None, "Ada", f"{n}", "/hello-world"), author_hash=sha256(KEY.encode()).digest())
     bodies = [
         example
         for media in operation.get("requestBody", {}).get("content", {}).values()
@@ -205,11 +210,43 @@ def test_the_examples_of_the_answers_are_real(client: FlaskClient, database: Com
     assert client.post("/comments", data=b"x").json == example("/comments", "post", "415")
     post(hello, Idempotency_Key="key")
     assert post({**hello, "comment": "other"}, Idempotency_Key="key").json == example("/comments", "post", "422")
+    assert post({**hello, "parent_id": 99}).json == example("/comments", "post", "400", 2)
+    assert post(hello, Authorization="Bearer short").json == example("/comments", "post", "401")
     assert client.get("/comments?limit=0").json == example("/comments", "get", "400")
     assert client.get("/healthz").json == example("/healthz", "get", "200")
     assert client.get("/readyz").json == example("/readyz", "get", "200")
     unreachable = create_app(Config(), CommentDatabase("postgresql://127.0.0.1:1/x")).test_client()
     assert unreachable.get("/comments").json == example("/comments", "get", "503")
+
+
+def test_the_examples_of_an_edit_and_of_a_deletion_are_real(client: FlaskClient, database_url: str) -> None:
+    path, keyed = "/comments/{id}", {"Authorization": f"Bearer {KEY}"}
+
+    def examples(method: str, status: str) -> Any:
+        return [
+            shape(e) for e in examples_of(RESOLVED[path][method]["responses"][status]["content"]["application/json"])
+        ]
+
+    def patch(**headers: str) -> Any:
+        return shape(client.patch("/comments/1", json={"comment": "Hello, *world*"}, headers=headers).json)
+
+    def delete(**headers: str) -> Any:
+        return client.delete("/comments/1", headers=headers).json
+
+    client.post("/comments", json={"name": "Ada", "comment": "Hello"}, headers=keyed)
+    stale = {"If-Match": '"x"'}
+    assert [patch(**keyed)] == examples("patch", "200")
+    assert [patch()] == examples("patch", "401") == examples("delete", "401") == [delete()]
+    assert (
+        [patch(**keyed, **stale)] == examples("patch", "412") == examples("delete", "412") == [delete(**keyed, **stale)]
+    )
+    other = {"Authorization": f"Bearer {KEY[::-1]}"}
+    sql(database_url, "UPDATE comments SET created_at = now() - interval '1 h'")
+    assert [patch(**other), patch(**keyed)] == examples("patch", "403")
+    assert [delete(**other)] == examples("delete", "403")
+    assert [client.patch("/comments/1", json={}, headers=keyed).json] == examples("patch", "400")
+    client.delete("/comments/1", headers=keyed)
+    assert [patch(**keyed)] == examples("patch", "404") == examples("delete", "404") == [delete(**keyed)]
 
 
 def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, database: CommentDatabase) -> None:

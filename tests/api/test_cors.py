@@ -46,8 +46,10 @@ def test_its_preflight_says_what_it_may_send(database: CommentDatabase) -> None:
     assert response.status_code == 200
     headers = cors_headers(response)
     assert headers["Access-Control-Allow-Origin"] == BLOG
-    assert headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
-    assert headers["Access-Control-Allow-Headers"] == "Content-Type, Idempotency-Key, If-None-Match"
+    assert headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, PATCH, POST"
+    assert headers["Access-Control-Allow-Headers"] == (
+        "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
+    )
     assert int(headers["Access-Control-Max-Age"]) > 0
     assert response.headers["Vary"] == "Origin"
 

@@ -17,8 +17,30 @@ def test_the_answer_is_the_stored_comment(client: FlaskClient) -> None:
     assert response.headers["Location"] == "/comments/1"
     stored = response.get_json()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stored.pop("created_at"))
-    assert stored == {"id": 1, **HELLO, "thread": "/post"}
-    assert client.get(response.headers["Location"]).json == response.json
+    assert stored == {
+        "id": 1,
+        **HELLO,
+        "thread": "/post",
+        "parent_id": None,
+        "html": "<p>Hello</p>",
+        "status": "published",
+        "edited_at": None,
+        "verified": False,
+    }
+    found = client.get(response.headers["Location"])
+    assert found.data == response.data
+    assert found.headers["ETag"] == response.headers["ETag"]
+
+
+def test_its_text_is_markdown(client: FlaskClient) -> None:
+    text = "*Hello*, <b>world</b> https://example.org"
+    stored = client.post("/comments", json={**HELLO, "comment": text}).get_json()
+    assert stored["comment"] == text
+    assert stored["html"] == (
+        "<p><em>Hello</em>, &lt;b&gt;world&lt;/b&gt; "
+        '<a href="https://example.org" rel="nofollow ugc noopener noreferrer">https://example.org</a></p>'
+    )
+    assert client.get("/comments").get_json()["comments"] == [stored]
 
 
 def test_it_is_committed_when_it_is_answered(client: FlaskClient, database_url: str) -> None:

@@ -113,8 +113,8 @@ def test_a_404_says_where_to_look(client: FlaskClient, path: str) -> None:
 def test_405_says_what_is_allowed(client: FlaskClient) -> None:
     allowed = client.delete("/comments").headers["Allow"]
     assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "OPTIONS", "POST"}
-    allowed = client.delete("/comments/1").headers["Allow"]
-    assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "OPTIONS"}
+    allowed = client.put("/comments/1").headers["Allow"]
+    assert {method.strip() for method in allowed.split(",")} == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}
 
 
 def test_options_is_answered(client: FlaskClient) -> None:

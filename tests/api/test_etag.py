@@ -5,7 +5,7 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from comment import Comment
+from comment import Comment, Edit
 from db import CommentDatabase
 
 
@@ -67,10 +67,13 @@ def test_other_content_has_another_etag(client: FlaskClient, database: CommentDa
     tags = set()
     for n in range(3):
         tags.add(client.get("/comments").headers["ETag"])
-        database.create_comment(Comment(None, "Ada", f"{n}"))
-    database.delete_comment(2)
+        last = database.create_comment(Comment(None, "Ada", f"{n}"))
     tags.add(client.get("/comments").headers["ETag"])
-    assert len(tags) == 4
+    database.edit_comment(last, Edit("Grace"))
+    tags.add(client.get("/comments").headers["ETag"])
+    assert len(tags) == 5
+    database.delete_comment(last)
+    assert client.get("/comments").headers["ETag"] in tags, "as it was before"
     tag = client.get("/comments?limit=1").headers["ETag"]
     assert client.get("/comments?limit=2", headers={"If-None-Match": tag}).status_code == 200
 

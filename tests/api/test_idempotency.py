@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+import statements
 from comment import Comment
 from db import CommentDatabase
 from postgres.deadline import Connection
@@ -69,8 +70,8 @@ def test_a_refused_comment_leaves_its_key_free(post: Callable[..., Any]) -> None
 
 
 def test_the_key_of_a_deleted_comment_is_free_again(database: CommentDatabase, post: Callable[..., Any]) -> None:
-    assert post("key").json["id"] == 1
-    database.delete_comment(1)
+    post("key")
+    assert database.delete_comment(Comment(1, "Ada", "Hello"))
     assert post("key", comment="other").status_code == 201
 
 
@@ -81,7 +82,7 @@ def test_a_comment_that_is_deleted_while_its_key_is_looked_up(
     fetch = Connection.fetch
 
     def delete_before_select(connection: Connection, statement: str, parameters: Any = ()) -> Any:
-        if statement.startswith("SELECT"):
+        if statement == statements.FIND:
             fetch(connection, "DELETE FROM comments RETURNING id")
         return fetch(connection, statement, parameters)
 

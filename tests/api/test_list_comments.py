@@ -44,7 +44,8 @@ def test_all_threads_by_ascending_id(client: FlaskClient, comments: list[dict[st
 
 
 def test_the_fields_come_in_the_contract_s_order(client: FlaskClient, comments: list[dict[str, object]]) -> None:
-    assert list(client.get("/comments").get_json()["comments"][0]) == ["id", "name", "comment", "thread", "created_at"]
+    fields = ["id", "name", "comment", "thread", "created_at", "parent_id", "html", "status", "edited_at", "verified"]
+    assert list(client.get("/comments").get_json()["comments"][0]) == fields
 
 
 def test_one_thread(client: FlaskClient, comments: list[dict[str, object]]) -> None:

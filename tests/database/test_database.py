@@ -11,12 +11,13 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from comment import Comment
-from db import MAX_ID, CommentDatabase, Page, insert_together
+from comment import MAX_ID, Comment, Edit
+from db import CommentDatabase
 from postgres import migrations
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
 from postgres.migrations import migrate
+from statements import NewRow, Page, insert_several
 
 from support.postgres import sql
 from support.processes import wait_for
@@ -88,9 +89,9 @@ def test_pages_of_one_thread(database: CommentDatabase) -> None:
 
 
 def test_delete(database: CommentDatabase) -> None:
-    store(database, "one", "two")
-    assert database.delete_comment(1) is True
-    assert database.delete_comment(1) is False
+    one, _ = store(database, "one", "two")
+    assert database.delete_comment(one) is True
+    assert database.delete_comment(one) is False
     assert [comment.comment for comment in database.get_page(limit=9).comments] == ["two"]
 
 
@@ -291,15 +292,18 @@ def rows_read(plan: dict[str, Any]) -> int:
 
 
 def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a million rows, and the worst case for the choice of an index: a thread has half of them, all the last."""
+    """With a million rows, and the worst case for the choice of an index: a thread has half of them, all the last.
+
+    And one comment has a tenth of them as its replies.
+    """
     url = new_database()
     database = CommentDatabase(url)
     migrate(url)
     sql(
         url,
-        "INSERT INTO comments (thread, name, comment, idempotency_key)"
-        " SELECT CASE WHEN n < 500000 THEN (n % 1000)::text ELSE 'big' END, 'Ada', 'Hello', n::text"
-        " FROM generate_series(1, 1000000) n",
+        "INSERT INTO comments (thread, name, comment, idempotency_key, parent_id)"
+        " SELECT CASE WHEN n < 500000 THEN (n % 1000)::text ELSE 'big' END, 'Ada', 'Hello', n::text,"
+        " CASE WHEN n > 900000 THEN 500000 END FROM generate_series(1, 1000000) n",
     )
     sql(url, "ANALYZE comments")
     # And then newer ones, of which the statistics know nothing.
@@ -323,12 +327,18 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
             database.get_page(100, after, thread)
             database.get_page(100, after, thread, newest_first=True)
     database.get_comment(750_000)
-    database.delete_comment(750_000)
+    asked, last = (database.find_comment(comment_id, b"x" * 32) for comment_id in (500_000, 1_000_000))
+    assert asked is not None
+    assert last is not None
+    database.edit_comment(asked.comment, Edit("Grace"))
+    database.delete_comment(last.comment)
+    database.delete_comment(asked.comment)  # it has replies
     for thread in ("big", "7"):
-        database.create_comment(Comment(None, "Ada", "Hello", thread), "1000000" if thread == "big" else "7")
+        database.create_comment(Comment(None, "Ada", "Hello", thread), "700000" if thread == "big" else "7")
     database.check_ready()
+    rows: list[NewRow] = [(thread, "Ada", "Hello", 500_000, "", None, None) for thread in ("big", "7")]
     with database._pool.connection(to_write=True) as connection:
-        insert_together(connection, [("big", "Ada", "Hello", "a key"), ("7", "Ada", "Hello", None)])
-    assert len(plans) == 69
+        assert [stored is not None for stored in insert_several(connection, rows)] == [True, False]
+    assert len(plans) == 73
     assert [plan for plan in plans if rows_read(plan) > 101] == []
     database.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from db import MAX_ID
+from comment import MAX_ID
 from postgres import embedded
 
 from support.cluster import Cluster, a_directory, cluster

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from comment import Comment, InvalidInput, clean_thread
+from comment import Comment, Edit, InvalidInput, clean_thread
 
 
 def read(**fields: object) -> Comment:
@@ -18,7 +18,7 @@ def refusal(body: bytes) -> str:
 
 
 def test_the_fields_are_read() -> None:
-    assert read(thread="/post") == Comment(None, "Ada", "Hello", "/post")
+    assert read(thread="/post", parent_id=7) == Comment(None, "Ada", "Hello", "/post", parent_id=7, html="<p>Hello</p>")
 
 
 def test_a_comment_needs_no_thread() -> None:
@@ -28,12 +28,13 @@ def test_a_comment_needs_no_thread() -> None:
 
 
 def test_other_keys_are_ignored() -> None:
-    assert read(id=7, created_at="2000-01-01T00:00:00Z", admin=True) == read()
+    others = {"id": 7, "created_at": "2000-01-01T00:00:00Z", "html": "<b>", "status": "deleted", "verified": True}
+    assert read(**others, edited_at="2000-01-01T00:00:00Z", author_hash="x", admin=True) == read()
 
 
 def test_white_space_is_trimmed_at_both_ends_only() -> None:
     comment = read(name="\u2003Ada  Lovelace\t", comment="\ufeff\v one\n\n  two \u2029\n", thread=" a b ")
-    assert comment == Comment(None, "Ada  Lovelace", "one\n\n  two", "a b")
+    assert comment[:4] == (None, "Ada  Lovelace", "one\n\n  two", "a b")
 
 
 def test_of_two_equal_names_the_last_counts() -> None:
@@ -176,23 +177,94 @@ def test_a_lone_surrogate_in_another_key_is_no_matter() -> None:
 
 
 def test_to_dict_is_what_the_api_shows() -> None:
-    assert Comment(1, "Ada", "Hello", "/post", "2026-11-23T08:10:00.120000Z").to_dict() == {
-        "id": 1,
+    times = "2026-11-23T08:10:00.120000Z", "2026-11-23T08:12:00.000000Z"
+    comment = Comment(2, "Ada", "Hello", "/post", times[0], 1, "<p>Hello</p>", "published", times[1])
+    assert comment.to_dict() == {
+        "id": 2,
         "name": "Ada",
         "comment": "Hello",
         "thread": "/post",
         "created_at": "2026-11-23T08:10:00.120000Z",
+        "parent_id": 1,
+        "html": "<p>Hello</p>",
+        "status": "published",
+        "edited_at": "2026-11-23T08:12:00.000000Z",
+        "verified": False,
     }
 
 
 def test_a_comment_that_is_not_stored_yet() -> None:
-    assert Comment(1, "Ada", "Hello").to_dict() == {
-        "id": 1,
-        "name": "Ada",
-        "comment": "Hello",
-        "thread": "",
-        "created_at": None,
-    }
+    comment = Comment(None, "Ada", "Hello").to_dict()
+    assert [name for name, value in comment.items() if value is None] == [
+        "id",
+        "created_at",
+        "parent_id",
+        "html",
+        "edited_at",
+    ]
+    assert (comment["thread"], comment["status"]) == ("", "published")
+
+
+def test_a_row_without_html_gets_it() -> None:
+    """Earlier releases have stored none."""
+    row = (1, "Ada", "*Hello*", "", "2026-11-23T08:10:00.120000Z", None, None, "published", None)
+    assert Comment.from_row(row).html == "<p><em>Hello</em></p>"
+    kept = (*row[:6], "<p>as it was</p>", *row[7:])
+    assert Comment.from_row(kept).html == "<p>as it was</p>"
+
+
+@pytest.mark.parametrize("parent_id", [1, 2**63 - 1])
+def test_a_reply_names_its_parent(parent_id: int) -> None:
+    assert read(parent_id=parent_id).parent_id == parent_id
+
+
+def test_a_comment_needs_no_parent() -> None:
+    assert read().parent_id is None
+    assert read(parent_id=None).parent_id is None
+
+
+@pytest.mark.parametrize("value", ["1", 1.0, 1.5, 0, -1, 2**63, 10**30, True, [1], {}, "", 1e300])
+def test_what_is_no_id_of_a_parent_is_refused(value: object) -> None:
+    body = json.dumps({"name": "Ada", "comment": "Hello", "parent_id": value}).encode()
+    assert refusal(body) == "Parent_id must be a whole number from 1 to 9223372036854775807."
+
+
+def edit(**fields: object) -> Edit:
+    return Edit.from_json(json.dumps(fields).encode())
+
+
+def test_an_edit_has_what_changes() -> None:
+    assert edit(comment=" *Hello* ") == Edit(None, "*Hello*", "<p><em>Hello</em></p>")
+    assert edit(name=" Grace ") == Edit("Grace")
+    assert edit(name="Grace", comment="Hello", id=7, thread="/other", parent_id="x", x=1) == Edit(
+        "Grace", "Hello", "<p>Hello</p>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({}, "Name or comment is required."),
+        ({"thread": "/post"}, "Name or comment is required."),
+        ({"comment": None}, "Comment is required."),
+        ({"comment": " \n\u2003"}, "Comment is required."),
+        ({"comment": 1}, "Comment must be a string."),
+        ({"comment": "x" * 10_001}, "Comment must not be longer than 10,000 characters."),
+        ({"comment": "Hello", "name": ""}, "Name is required."),
+        ({"name": "A\na"}, "Name must not contain line breaks."),
+        ({"name": "\u200b"}, "Name must contain a visible character."),
+    ],
+)
+def test_an_edit_obeys_the_same_rules(fields: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        edit(**fields)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"x", b""])
+def test_an_edit_is_an_object(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        Edit.from_json(body)
 
 
 def test_a_thread_in_a_query_obeys_the_same_rules() -> None:

@@ -10,7 +10,7 @@ def importers(name: str) -> set[str]:
 
 
 def test_psycopg2_is_for_postgres_and_for_the_files_that_own_a_table() -> None:
-    assert importers("psycopg2") <= {"postgres", "db.py"}
+    assert importers("psycopg2") <= {"postgres", "db.py", "statements.py"}
 
 
 def test_flask_is_for_the_web_and_for_the_commands() -> None:

@@ -1,0 +1,222 @@
+"""Every SQL statement on the table comments. Each is a function that takes a connection.
+
+They raise psycopg2.Error. db.py says which connection it is, and what an error means.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2.errors import CheckViolation, ForeignKeyViolation
+
+from comment import MAX_ID, Comment, Edit
+from postgres.deadline import Connection
+
+
+def utc(column: str) -> str:
+    """PostgreSQL formats the times: in Python that took half of the time of a page."""
+    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS {column}"""
+
+
+# In the order of Comment's fields.
+COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}"
+
+# What is stored of a new comment, and the types.
+STORED = {
+    "thread": "text",
+    "name": "text",
+    "comment": "text",
+    "parent_id": "bigint",
+    "html": "text",
+    "author_hash": "bytea",
+    "idempotency_key": "text",
+}
+NAMES = ", ".join(STORED)
+INSERT = (
+    f"INSERT INTO comments ({NAMES}) VALUES ({', '.join(['%s'] * len(STORED))})"
+    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
+)
+
+# Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
+# The rows are inserted in the order of their keys: else two batches with the same keys could wait for each other. A
+# reply to a comment that is not there is left out: else it would fail the others.
+INSERT_SEVERAL = f"""
+    WITH given AS MATERIALIZED (
+        SELECT nextval('comments_id_seq') AS id, {NAMES}, number
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in STORED.values())}) WITH ORDINALITY AS given ({NAMES}, number)
+        ORDER BY number
+    ), stored AS (
+        INSERT INTO comments (id, {NAMES}) SELECT id, {NAMES} FROM given
+        WHERE parent_id IS NULL OR EXISTS (
+            SELECT FROM comments AS parent WHERE parent.thread = given.thread AND parent.id = given.parent_id
+        )
+        ORDER BY thread, idempotency_key
+        ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}
+    )
+    SELECT number, stored.* FROM given JOIN stored USING (id)"""
+
+# The comment with a key, and whether a new one has the same content. What its author has edited since is not compared.
+FIND = f"""
+    SELECT {COLUMNS}, (parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s)
+        AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
+    FROM comments WHERE thread = %s AND idempotency_key = %s"""
+
+# Milliseconds that several comments wait for other transactions, for instance for one with the same key.
+LOCK_TIMEOUT = 100
+
+# Edits and deletions in a thread come one after another: each takes this lock, by a hash of the thread.
+LOCK = "SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
+UNCHANGED = (
+    "(NOT %(if_unchanged)s OR (name, comment, edited_at) IS NOT DISTINCT FROM (%(name)s, %(comment)s, %(edited_at)s))"
+)
+
+EDIT = f"""{LOCK}; UPDATE comments
+    SET name = coalesce(%(new_name)s, name), comment = coalesce(%(new_comment)s, comment),
+        html = coalesce(%(new_html)s, html), edited_at = now()
+    WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED} RETURNING {COLUMNS}"""
+
+# `gone` is the comment, if it has no replies, and those above it that are deleted and have no other reply.
+DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
+        SELECT id, parent_id FROM comments
+        WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED}
+    ), gone AS (
+        SELECT id, parent_id FROM target
+        WHERE NOT EXISTS (SELECT FROM comments AS reply WHERE thread = %(thread)s AND reply.parent_id = target.id)
+    UNION ALL
+        SELECT above.id, above.parent_id
+        FROM gone JOIN comments AS above ON above.thread = %(thread)s AND above.id = gone.parent_id
+        WHERE above.status = 'deleted' AND NOT EXISTS (
+            SELECT FROM comments AS reply
+            WHERE thread = %(thread)s AND reply.parent_id = above.id AND reply.id <> gone.id
+        )
+    ), deleted AS (
+        DELETE FROM comments WHERE thread = %(thread)s AND id IN (SELECT id FROM gone)
+    ), emptied AS (
+        UPDATE comments SET status = 'deleted', name = '', comment = '', html = '',
+            edited_at = NULL, author_hash = NULL, idempotency_key = NULL
+        WHERE thread = %(thread)s AND id IN (SELECT id FROM target) AND NOT EXISTS (SELECT FROM gone)
+    )
+    SELECT id FROM target"""
+
+NewRow = tuple[Any, ...]  # in the order of STORED
+
+
+class Found(NamedTuple):
+    """A comment for whoever wants to change it: whether it is his own, and how many seconds ago it was posted."""
+
+    comment: Comment
+    is_own: bool
+    age: float
+
+
+@dataclass
+class Page:
+    """Comments in the order of their ids, and whether there are more behind them.
+
+    As long as nothing has changed, a cached page is the same object. The web side puts its answer into `rendered`. That
+    answer must depend on the page and on the arguments of get_page() only.
+    """
+
+    comments: list[Comment]
+    has_more: bool
+    rendered: object = field(default=None, compare=False, repr=False)
+
+    @property
+    def size(self) -> int:
+        """The number of its characters."""
+        return sum(len(value) for comment in self.comments for value in comment if isinstance(value, str))
+
+
+def has_no_parent(error: psycopg2.Error) -> bool:
+    """Whether insert() has raised this because the parent is not there, or is the comment itself."""
+    is_own_parent = isinstance(error, CheckViolation) and "comments_parent_check" in str(error)
+    return is_own_parent or isinstance(error, ForeignKeyViolation)
+
+
+def insert(connection: Connection, row: NewRow) -> Comment | None:
+    """Insert a row; None if its key is taken."""
+    return next(map(Comment.from_row, connection.fetch(INSERT, row)), None)
+
+
+def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
+    """Insert rows: for each the comment that is stored, or None where its key is taken or its parent is not there."""
+    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL}"
+    numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
+    stored = {number: Comment.from_row(row) for number, *row in numbered}
+    return [stored.get(number) for number in range(1, len(new) + 1)]
+
+
+def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
+    """The comment with the key of this row, and whether it has the content of this row; or None."""
+    thread, name, comment, parent_id, _, author_hash, key = row
+    rows = connection.fetch(FIND, (parent_id, author_hash, name, comment, thread, key))
+    return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
+
+
+def get(connection: Connection, comment_id: int) -> Comment | None:
+    """The comment with this id, or None."""
+    rows = connection.fetch(f"SELECT {COLUMNS} FROM comments WHERE id = %s", (comment_id,))
+    return next(map(Comment.from_row, rows), None)
+
+
+def find_for_author(connection: Connection, comment_id: int, author_hash: bytes) -> Found | None:
+    """The comment with this id that is not deleted, or None."""
+    # Hashes are compared: how long that takes says nothing about a key.
+    extra = "coalesce(author_hash = %s, false), extract(epoch FROM now() - created_at)::float"
+    statement = f"SELECT {extra}, {COLUMNS} FROM comments WHERE id = %s AND status <> 'deleted'"
+    rows = connection.fetch(statement, (author_hash, comment_id))
+    return next((Found(Comment.from_row(row), is_own, age) for is_own, age, *row in rows), None)
+
+
+def edit(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
+    """The comment as it is after the edit. None if it is deleted or, with `if_unchanged`, was edited meanwhile."""
+    given = {f"new_{name}": value for name, value in new._asdict().items()}
+    return next(map(Comment.from_row, connection.fetch(EDIT, given | _change(comment, if_unchanged))), None)
+
+
+def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool:
+    """False if the comment is deleted already or, with `if_unchanged`, was edited meanwhile.
+
+    Raises ForeignKeyViolation if a reply came meanwhile.
+    """
+    return bool(connection.fetch(DELETE, _change(comment, if_unchanged)))
+
+
+def _change(comment: Comment, if_unchanged: bool) -> dict[str, object]:
+    """The parameters of EDIT and DELETE."""
+    lock = zlib.crc32(comment.thread.encode()) - 2**31  # an int of PostgreSQL
+    return {**comment._asdict(), "lock": lock, "if_unchanged": if_unchanged}
+
+
+def read_page(
+    connection: Connection,
+    snapshot: str,
+    limit: int,
+    after: int | None = None,
+    thread: str | None = None,
+    newest_first: bool = False,
+) -> tuple[str | None, Page]:
+    """Read a page, and the value of the SQL expression `snapshot` with it (None for an empty page).
+
+    For one thread, pairs are compared, so that PostgreSQL uses the primary key. With `thread = … ORDER BY id` it may
+    use the index of ids instead, and skip every comment of the other threads.
+    """
+    above, up_to = after or 0, MAX_ID
+    if newest_first:
+        above, up_to = 0, MAX_ID if after is None else after - 1
+    order = "DESC" if newest_first else "ASC"
+    columns = f"{snapshot}, {COLUMNS}"
+    if thread is None:
+        rows = connection.fetch(
+            f"SELECT {columns} FROM comments WHERE id > %s AND id <= %s ORDER BY id {order} LIMIT %s",
+            (above, up_to, limit + 1),
+        )
+    else:
+        rows = connection.fetch(
+            f"SELECT {columns} FROM comments WHERE (thread, id) > (%s, %s) AND (thread, id) <= (%s, %s)"
+            f" ORDER BY thread {order}, id {order} LIMIT %s",
+            (thread, above, thread, up_to, limit + 1),
+        )
+    comments = [Comment.from_row(row[1:]) for row in rows[:limit]]
+    return (rows[0][0] if rows else None), Page(comments, has_more=len(rows) > limit)
