@@ -1,10 +1,13 @@
 """The comments in PostgreSQL: which connection a call takes, which calls share a statement, and what is cached."""
 
+from typing import NamedTuple
+
 import psycopg2
 from psycopg2.errors import ForeignKeyViolation
 
 import statements
 from comment import Comment, Edit, InvalidInput
+from markup import render
 from postgres import migrations
 from postgres.batches import Batches
 from postgres.connections import ConnectionPool
@@ -18,11 +21,21 @@ from statements import Found, NewRow, Page
 MAX_ROWS = 64
 MAX_CHARACTERS = 100_000
 
+RENDERED_AT_ONCE = 100  # comments, by `flask render`
+
 PageKey = tuple[int, int | None, str | None, bool]  # limit, after, thread, newest_first
 
 
 class KeyReused(Exception):
     """The idempotency key belongs to another comment of the thread."""
+
+
+class Rendered(NamedTuple):
+    """The id of the last comment that was rendered, how many were, and how many have other HTML now."""
+
+    last_id: int
+    comments: int
+    changed: int
 
 
 class CommentDatabase:
@@ -157,6 +170,25 @@ class CommentDatabase:
             if self._cache and proof:
                 page = self._cache.store(key, proof, snapshot, page)
         return [page] * len(keys)
+
+    def render(self, after: int) -> Rendered | None:
+        """Make the HTML of the next comments behind the id `after` again; None if there are none.
+
+        It runs a statement to read them, and one to store what differs.
+        """
+        with self._pool.connection() as connection:
+            texts = statements.read_texts(connection, after, RENDERED_AT_ONCE)
+        if not texts:
+            return None
+        new = [text._replace(html=render(text.comment)) for text in texts]
+        changed = [text for text, before in zip(new, texts, strict=True) if text != before]
+        with self._pool.connection(to_write=True) as connection:
+            return Rendered(texts[-1].id, len(texts), statements.store_html(connection, changed))
+
+    def last_id(self) -> int:
+        """The highest id of a comment; 0 if there is none."""
+        with self._pool.connection() as connection:
+            return statements.last_id(connection)
 
     def check_ready(self) -> None:
         """Return if every migration of this release is applied, and comments can be read: two statements.

@@ -99,7 +99,25 @@ DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
     )
     SELECT id FROM target"""
 
+# A comment that was edited meanwhile has another text, and the HTML of that.
+STORE_HTML = """
+    UPDATE comments SET html = new.html FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[]) AS new (
+        thread, id, comment, html
+    )
+    WHERE comments.thread = new.thread AND comments.id = new.id AND comments.comment = new.comment
+        AND status <> 'deleted'
+    RETURNING comments.id"""
+
 NewRow = tuple[Any, ...]  # in the order of STORED
+
+
+class Text(NamedTuple):
+    """What a comment says, and the HTML of it that is stored, or None."""
+
+    thread: str
+    id: int
+    comment: str
+    html: str | None
 
 
 class Found(NamedTuple):
@@ -181,6 +199,24 @@ def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool
     Raises ForeignKeyViolation if a reply came meanwhile.
     """
     return bool(connection.fetch(DELETE, _change(comment, if_unchanged)))
+
+
+def read_texts(connection: Connection, after: int, limit: int) -> list[Text]:
+    """The texts behind the id `after`, by ascending id, of all threads."""
+    statement = "SELECT thread, id, comment, html FROM comments WHERE id > %s ORDER BY id LIMIT %s"
+    return list(map(Text._make, connection.fetch(statement, (after, limit))))
+
+
+def store_html(connection: Connection, texts: list[Text]) -> int:
+    """Store the HTML of these texts; returns of how many. Those that have changed meanwhile are left out."""
+    columns = [list(column) for column in zip(*texts, strict=True)]
+    return len(connection.fetch(STORE_HTML, columns)) if texts else 0
+
+
+def last_id(connection: Connection) -> int:
+    """The highest id; 0 if there is no comment."""
+    [(found,)] = connection.fetch("SELECT max(id) FROM comments")
+    return found or 0
 
 
 def _change(comment: Comment, if_unchanged: bool) -> dict[str, object]:
