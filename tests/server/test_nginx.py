@@ -112,6 +112,18 @@ def test_the_longest_thread_is_paged_through(http: httpx.Client) -> None:
     assert http.get(first["next"]).json()["comments"][0]["comment"] == "2"
 
 
+def test_an_author_edits_and_deletes_by_the_weak_tag_of_a_compressed_answer(http: httpx.Client) -> None:
+    author = {"Authorization": "Bearer the-key-of-the-author-1"}
+    path = http.post("/comments", json={"name": "Ada", "comment": "x" * 2000}, headers=author).headers["Location"]
+    tag = http.get(path).headers["ETag"]
+    assert tag.startswith('W/"')
+    edited = http.patch(path, json={"comment": "y" * 2000}, headers=author | {"If-Match": tag})
+    assert edited.status_code == 200
+    assert http.delete(path, headers=author | {"If-Match": tag}).status_code == 412
+    assert http.delete(path, headers=author | {"If-Match": edited.headers["ETag"]}).status_code == 204
+    assert http.get(path).status_code == 404
+
+
 @pytest.mark.parametrize("request_", REFUSED, ids=lambda request: request[:40].decode())
 def test_what_it_refuses_itself_looks_like_an_error_of_the_service(nginx: Nginx, request_: bytes) -> None:
     assert_error(exchange(nginx.port, request_, tls=True), REFUSED[request_])
