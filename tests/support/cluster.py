@@ -13,7 +13,7 @@ import psutil
 from postgres import embedded
 
 from support.postgres import sql
-from support.processes import FLASK, free_port, run
+from support.processes import FLASK, ROOT, free_port, run
 
 
 @dataclass
@@ -73,8 +73,8 @@ def a_directory(parent: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def cluster(parent: Path | None = None, **settings: str) -> Iterator[Cluster]:
-    """A migrated one with these settings, in a directory of its own (below `parent`)."""
+def cluster(parent: Path | None = None, release: Path = ROOT, **settings: str) -> Iterator[Cluster]:
+    """One with these settings, migrated by a release, in a directory of its own (below `parent`)."""
     with a_directory(parent) as home:
         found = Cluster(home, free_port())
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"]
@@ -84,7 +84,7 @@ def cluster(parent: Path | None = None, **settings: str) -> Iterator[Cluster]:
         try:
             found.admin("CREATE ROLE comments LOGIN", "postgres")
             found.admin("CREATE DATABASE comments OWNER comments", "postgres")
-            assert run([*FLASK, "migrate"], DATABASE_URL=found.url).returncode == 0
+            assert run([*FLASK, "migrate"], release, DATABASE_URL=found.url).returncode == 0
             yield found
         finally:
             found.stop()

@@ -16,7 +16,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from support.postgres import sql
-from support.processes import Server, serving, wait_for
+from support.processes import GUNICORN, ROOT, Server, serving, wait_for
 
 CLIENTS = 64
 TIMEOUT = 30  # seconds after which a client gives up an answer: far beyond every promise
@@ -173,9 +173,9 @@ class Load:
 
 
 @contextmanager
-def loaded(url: str) -> Iterator[Load]:
-    """The service on this database, under load."""
-    with serving(DATABASE_URL=url, LOG_LEVEL="error") as server, Load(server) as load:
+def loaded(url: str, release: Path = ROOT) -> Iterator[Load]:
+    """A release of the service on this database, under load."""
+    with serving(GUNICORN, release, DATABASE_URL=url, LOG_LEVEL="error") as server, Load(server) as load:
         yield load
 
 
