@@ -47,7 +47,7 @@ def attack_in_process(
         *run_wsgi_app(client.application.wsgi_app, environ, buffered=True), request=Request(environ)
     )
     assert_answer(response, method)
-    if response.status_code != 201:
+    if response.status_code >= 300 or method not in ("POST", "PATCH", "DELETE"):
         assert client.get("/comments?limit=200").data == before
 
 
@@ -66,7 +66,10 @@ def attack_over_a_socket(server: Server, sent: bytes) -> None:
 
 
 def schemathesis(url: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Attack a running service in every phase and with every check."""
+    """Attack a running service in every phase and with every check but one.
+
+    That one expects that a key opens all or nothing. Here a key belongs to the comments that were posted with it.
+    """
     command = [
         PYTHON,
         "-m",
@@ -75,5 +78,14 @@ def schemathesis(url: str, directory: Path, *options: str) -> subprocess.Complet
         str(Path(__file__).with_name("schemathesis.toml")),
         "run",
     ]
-    always = ["--url", url, "--checks", "all", "--no-color", str(ROOT / "openapi.yaml")]
+    always = [
+        "--url",
+        url,
+        "--checks",
+        "all",
+        "--exclude-checks",
+        "ignored_auth",
+        "--no-color",
+        str(ROOT / "openapi.yaml"),
+    ]
     return subprocess.run([*command, *options, *always], cwd=directory, capture_output=True, text=True, check=False)

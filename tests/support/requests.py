@@ -8,7 +8,16 @@ from app import ROUTES
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW", "get"]
 PATHS = ["/comments/", "/", "*", "//comments", "", *(re.sub("<.*?>", "1", route.path) for route in ROUTES)]
-BODIES = [b"", b"{}", b'{"name": "Ada", "comment": "Hello"}', b'{"name": "\\ud800"}', b"\xef\xbb\xbf{}", b"[" * 9999]
+KEY = "Bearer the-key-of-the-author-1"
+BODIES = [
+    b"",
+    b"{}",
+    b'{"name": "Ada", "comment": "Hello"}',
+    b'{"name": "A", "comment": "B", "parent_id": 1}',
+    b'{"name": "\\ud800"}',
+    b"\xef\xbb\xbf{}",
+    b"[" * 9999,
+]
 TYPES = [
     "application/json",
     "application/x+json",
@@ -19,6 +28,8 @@ TYPES = [
     "multipart/form-data",
 ]
 NAMES = [
+    "Authorization",
+    "If-Match",
     "Content-Type",
     "Content-Length",
     "Idempotency-Key",
@@ -41,10 +52,11 @@ NAMES += [
 latin_1 = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=30)
 paths = st.sampled_from(PATHS) | st.builds("/comments/{}".format, latin_1 | st.integers()) | latin_1
 queries = st.lists(
-    st.builds("{}={}".format, st.sampled_from(["limit", "after", "thread", "x"]), latin_1 | st.integers()), max_size=4
+    st.builds("{}={}".format, st.sampled_from(["limit", "after", "order", "thread", "x"]), latin_1 | st.integers()),
+    max_size=4,
 ).map("&".join)
 values = latin_1 | st.sampled_from(
-    [*TYPES, "*", '"x"', "W/", "0", "-1", "chunked", "gzip", "bytes=0-", "https://a.example"]
+    [KEY, *TYPES, "*", '"x"', "W/", "0", "-1", "chunked", "gzip", "bytes=0-", "https://a.example"]
 )
 headers = st.dictionaries(st.sampled_from(NAMES), values, max_size=5)
 bodies = st.sampled_from(BODIES) | st.binary(max_size=200)
