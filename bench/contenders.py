@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import psutil
+from texts import MARKUP, SEEDS, TEXT
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -26,14 +27,15 @@ THEIRS = BENCH / ".venv/bin"
 PROCESSES = 2
 
 READ, WRITTEN = "/post", "/written"  # threads
-TEXT = "A comment of the usual length, which says that the post was good, but for one thing in the second paragraph."
 
 COMMENTS, UNKEPT = "comments", "comments, PAGE_CACHE=off"
 BEFORE = "the release before"
 FASTAPI, STARLETTE, FLASK = "FastAPI + asyncpg", "Starlette + orjson + asyncpg", "plain Flask + psycopg2"
 ISSO, XTD, CONSTANT = "Isso", "django-comments-xtd", "gunicorn with a constant"
 
-# The `page`, `post` and `body` of a Contender, for a thread.
+OWN = ("id", "created_at", "parent_id")  # what differs between two comments that say the same
+
+# The `page`, `post` and `body` of a Contender, and perhaps `says`, for a thread.
 Calls = Callable[[str], dict[str, Any]]
 
 
@@ -49,7 +51,8 @@ class Contender:
     cwd: Path = BENCH
     page: str = f"/comments?thread={quote(READ)}"
     post: str = "/comments"
-    body: dict[str, str] = field(default_factory=lambda: {"name": "Ada Lovelace", "comment": TEXT, "thread": WRITTEN})
+    body: dict[str, Any] = field(default_factory=lambda: {"name": "Ada Lovelace", "comment": TEXT, "thread": WRITTEN})
+    says: str = "comment"  # where the text is in the body
     calls: Calls | None = None  # of one that has an API and comments of its own
     process: psutil.Popen | None = None
 
@@ -107,7 +110,11 @@ class Contender:
         assert httpx.get(self.url(self.page), headers={"If-None-Match": tag}).status_code == 304
         return tag
 
-    def store(self, body: dict[str, str]) -> dict[str, Any]:
+    def saying(self, text: str) -> dict[str, Any]:
+        """The body of a comment with this text."""
+        return self.body | {self.says: text}
+
+    def store(self, body: dict[str, Any]) -> dict[str, Any]:
         """What it says to a comment."""
         request = urllib.request.Request(
             self.url(self.post), json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -116,6 +123,9 @@ class Contender:
             assert response.status == 201
             stored: dict[str, Any] = json.load(response)
             return stored
+
+    def refuses(self, body: dict[str, Any]) -> bool:
+        return httpx.post(self.url(self.post), json=body).status_code == 400
 
 
 def free_port() -> int:
@@ -157,9 +167,8 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
     def system(name: str, command: str, environment: dict[str, str], calls: Calls, **others: Any) -> Contender:
         """A comment system with calls of its own, which reads one thread, and writes to the other."""
         own = calls(WRITTEN) | {"page": calls(READ)["page"]}
-        return peer(
-            name, THEIRS, command, free_port(), environment, calls=calls, workloads=("GET", "POST"), **own, **others
-        )
+        own["workloads"] = ("GET", "POST")
+        return peer(name, THEIRS, command, free_port(), environment, calls=calls, **own, **others)
 
     yield peer(FASTAPI, THEIRS, uvicorn, free_port(), database, module="fastapi_app")
     yield peer(STARLETTE, THEIRS, uvicorn, free_port(), database, module="starlette_app")
@@ -180,7 +189,7 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
 def isso_calls(thread: str) -> dict[str, Any]:
     uri = quote(thread, safe="")
     body = {"author": "Ada Lovelace", "text": TEXT, "title": "A post"}
-    return {"page": f"/?uri={uri}", "post": f"/new?uri={uri}", "body": body}
+    return {"page": f"/?uri={uri}", "post": f"/new?uri={uri}", "body": body, "says": "text"}
 
 
 def xtd_calls(thread: str) -> dict[str, Any]:
@@ -200,8 +209,8 @@ def of_thread(contender: Contender, thread: str) -> Contender:
 def fill_system(contender: Contender) -> None:
     """The page of 100 comments, which the others have in the service's table."""
     filled = of_thread(contender, READ)
-    for _ in range(100):
-        filled.store(filled.body)
+    for text in SEEDS * (100 // len(SEEDS)):
+        filled.store(filled.saying(text))
 
 
 def texts(contender: Contender) -> list[str]:
@@ -212,29 +221,56 @@ def texts(contender: Contender) -> list[str]:
     return [comment["comment"] for comment in page]
 
 
+def openings(seen: list[str]) -> list[int]:
+    """How many of the texts have the first words of each of SEEDS, which are the same in HTML."""
+    return [sum(seed[:7] in text for text in seen) for seed in SEEDS]
+
+
 def normal(comment: dict[str, Any]) -> dict[str, Any]:
-    """A comment, however its time is written."""
-    return comment | {"created_at": datetime.fromisoformat(comment["created_at"])}
+    """A comment, however its times are written."""
+    times = {name: comment[name] for name in ("created_at", "edited_at") if comment.get(name)}
+    return comment | {name: datetime.fromisoformat(time) for name, time in times.items()}
+
+
+def page(contender: Contender) -> list[dict[str, Any]]:
+    comments = [normal(comment) for comment in json.loads(contender.get())["comments"]]
+    assert len(comments) == 100, contender.name
+    return comments
+
+
+def agrees(comment: dict[str, Any], expected: dict[str, Any], may_lack_fields: bool) -> bool:
+    """Whether a comment has the same fields, in the same order, as another one; its last ones may be missing."""
+    count = len(comment) if may_lack_fields else len(expected)
+    return list(comment.items()) == list(expected.items())[:count]
+
+
+def stored(contender: Contender) -> list[dict[str, Any]]:
+    """What it says to a comment, to one with markup, and to a reply to the first, but for what each has of its own."""
+    first, second = contender.store(contender.body), contender.store(contender.saying(MARKUP))
+    reply = contender.store(contender.body | {"parent_id": first["id"]})
+    if "parent_id" in reply:
+        assert [comment["parent_id"] for comment in (first, second, reply)] == [None, None, first["id"]]
+        assert contender.refuses(contender.body | {"parent_id": 1}), "a reply to a comment of another thread"
+    return [comment | dict.fromkeys(comment.keys() & OWN) for comment in (first, second, reply)]
 
 
 def compare(contenders: list[Contender]) -> None:
-    """Stop unless all give the same page, and store the same comment.
+    """Stop unless all give the same page as the first one, the service, and store the same comments.
 
-    Of comment systems, only what the comments say is compared, and Isso's are HTML. The constant is no comment.
+    The release before may lack the last fields. Of comment systems, only what the comments say is compared, and Isso's
+    are HTML. The constant is no comment.
     """
-    pages, stored = [], []
+    expected: list[dict[str, Any]] = []
     for contender in contenders:
         if contender.calls:
-            assert [TEXT in text for text in texts(contender)] == [True] * 100
+            assert openings(texts(contender)) == [100 // len(SEEDS)] * len(SEEDS), contender.name
             contender.store(contender.body)
-            assert [TEXT in text for text in texts(of_thread(contender, WRITTEN))] == [True]
+            assert [TEXT in text for text in texts(of_thread(contender, WRITTEN))] == [True], contender.name
         elif contender.name == CONSTANT:
             assert len(contender.get()) == len(contenders[0].get())
         else:
-            pages.append([normal(comment) for comment in json.loads(contender.get())["comments"]])
-            answer = normal(contender.store(contender.body))
-            assert answer.keys() == pages[0][0].keys()
-            stored.append({name: answer[name] for name in contender.body})
-    assert len(pages[0]) == 100
-    assert all(page == pages[0] for page in pages), "the pages differ"
-    assert all(comment == stored[0] for comment in stored), "what is stored differs"
+            found = [*page(contender), *stored(contender)]
+            expected = expected or found
+            pairs = zip(found, expected, strict=True)
+            differing = [pair for pair in pairs if not agrees(*pair, contender.name == BEFORE)]
+            assert not differing, f"{contender.name} differs: {differing[0]}"

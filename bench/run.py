@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +27,6 @@ from contenders import (
     FLASK,
     READ,
     STARLETTE,
-    TEXT,
     THEIRS,
     UNKEPT,
     WRITTEN,
@@ -40,8 +39,10 @@ from contenders import (
     release_before,
 )
 from report import Results, bars, markdown
+from texts import SEEDS
 from turns import CLIENTS, Round, one_round, turn
 
+from markup import render
 from postgres import embedded
 from postgres.migrations import migrate
 
@@ -68,10 +69,10 @@ def postgresql() -> Iterator[tuple[str, Path]]:
         shutil.rmtree(home)
 
 
-def sql(database_url: str, statement: str) -> None:
+def sql(database_url: str, statement: str, values: Sequence[object] | None = None) -> None:
     with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute(statement)
+        cursor.execute(statement, values)
 
 
 def server_version(database_url: str) -> str:
@@ -80,13 +81,20 @@ def server_version(database_url: str) -> str:
 
 
 def fill(database_url: str, rows: int) -> None:
-    """A thread of 100 comments, and the other rows in threads of as many."""
+    """A thread of 100 comments, and the other rows in threads of as many.
+
+    Every third comment replies to the one before it, and of twenty one was edited.
+    """
     sql(
         database_url,
-        "INSERT INTO comments (thread, name, comment)"
-        f" SELECT CASE WHEN n <= 100 THEN '{READ}' ELSE '/post/' || n / 100 END, 'Ada Lovelace', '{TEXT}'"
+        "INSERT INTO comments (id, thread, name, comment, html, parent_id, edited_at)"
+        " SELECT n, CASE WHEN n <= 100 THEN %s ELSE '/post/' || (n - 1) / 100 END, 'Ada Lovelace',"
+        " (%s)[mod(n, %s) + 1], (%s)[mod(n, %s) + 1],"
+        " CASE WHEN mod(mod(n, 100), 3) = 2 THEN n - 1 END, CASE WHEN mod(n, 20) = 0 THEN now() END"
         f" FROM generate_series(1, {rows}) n",
+        (READ, list(SEEDS), len(SEEDS), [render(text) for text in SEEDS], len(SEEDS)),
     )
+    sql(database_url, f"SELECT setval('comments_id_seq', {rows})")
     sql(database_url, "VACUUM ANALYZE comments")
 
 

@@ -6,7 +6,8 @@ import re
 import subprocess
 import tempfile
 
-from contenders import BENCH, READ, TEXT, WRITTEN, Contender
+from contenders import BENCH, READ, WRITTEN, Contender
+from texts import TEXT
 
 from postgres import embedded
 from statements import COLUMNS

@@ -7,14 +7,22 @@ from datetime import datetime
 from typing import Annotated
 
 import asyncpg
-from fastapi import FastAPI, Query, Request
-from pydantic import BaseModel, StringConstraints
+import nh3
+from fastapi import FastAPI, HTTPException, Query, Request
+from markdown_it import MarkdownIt
+from pydantic import BaseModel, Field, StringConstraints
+
+COLUMNS = "id, name, comment, thread, created_at, parent_id, html, status, edited_at"
+
+markdown = MarkdownIt("commonmark", {"html": False, "breaks": True})
+cleaner = nh3.Cleaner(link_rel="nofollow ugc noopener noreferrer")
 
 
 class NewComment(BaseModel):
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
     comment: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
     thread: Annotated[str, StringConstraints(strip_whitespace=True, max_length=512)] = ""
+    parent_id: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
 
 class Comment(BaseModel):
@@ -23,6 +31,11 @@ class Comment(BaseModel):
     comment: str
     thread: str
     created_at: datetime
+    parent_id: int | None
+    html: str
+    status: str
+    edited_at: datetime | None
+    verified: bool = False
 
 
 class Page(BaseModel):
@@ -47,7 +60,7 @@ async def list_comments(
     after: Annotated[int, Query(ge=0)] = 0,
 ) -> Page:
     rows = await request.app.state.pool.fetch(
-        "SELECT id, name, comment, thread, created_at FROM comments WHERE thread = $1 AND id > $2 ORDER BY id LIMIT $3",
+        f"SELECT {COLUMNS} FROM comments WHERE thread = $1 AND id > $2 ORDER BY id LIMIT $3",
         thread,
         after,
         limit,
@@ -57,11 +70,16 @@ async def list_comments(
 
 @app.post("/comments", status_code=201)
 async def create_comment(request: Request, comment: NewComment) -> Comment:
-    row = await request.app.state.pool.fetchrow(
-        "INSERT INTO comments (thread, name, comment) VALUES ($1, $2, $3)"
-        " RETURNING id, name, comment, thread, created_at",
-        comment.thread,
-        comment.name,
-        comment.comment,
-    )
+    try:
+        row = await request.app.state.pool.fetchrow(
+            "INSERT INTO comments (thread, name, comment, parent_id, html) VALUES ($1, $2, $3, $4, $5)"
+            f" RETURNING {COLUMNS}",
+            comment.thread,
+            comment.name,
+            comment.comment,
+            comment.parent_id,
+            cleaner.clean(markdown.render(comment.comment)).strip(),
+        )
+    except asyncpg.ForeignKeyViolationError:
+        raise HTTPException(400, "The comment that this answers does not exist.") from None
     return Comment(**row)

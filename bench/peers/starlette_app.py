@@ -5,11 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+import nh3
 import orjson
+from markdown_it import MarkdownIt
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+COLUMNS = "id, name, comment, thread, created_at, parent_id, html, status, edited_at, false AS verified"
+
+markdown = MarkdownIt("commonmark", {"html": False, "breaks": True})
+cleaner = nh3.Cleaner(link_rel="nofollow ugc noopener noreferrer")
 
 
 @asynccontextmanager
@@ -29,7 +36,7 @@ async def list_comments(request: Request) -> Response:
     if not (1 <= limit <= 200 and after >= 0):
         return json({"error": "Limit must be 1 to 200, and after 0 or more."}, 400)
     rows = await request.app.state.pool.fetch(
-        "SELECT id, name, comment, thread, created_at FROM comments WHERE thread = $1 AND id > $2 ORDER BY id LIMIT $3",
+        f"SELECT {COLUMNS} FROM comments WHERE thread = $1 AND id > $2 ORDER BY id LIMIT $3",
         query["thread"],
         after,
         limit,
@@ -42,13 +49,21 @@ async def create_comment(request: Request) -> Response:
     name, comment, thread = body["name"].strip(), body["comment"].strip(), body.get("thread", "").strip()
     if not (1 <= len(name) <= 100 and 1 <= len(comment) <= 10_000 and len(thread) <= 512):
         return json({"error": "Name and comment are required, and must not be too long."}, 400)
-    row = await request.app.state.pool.fetchrow(
-        "INSERT INTO comments (thread, name, comment) VALUES ($1, $2, $3)"
-        " RETURNING id, name, comment, thread, created_at",
-        thread,
-        name,
-        comment,
-    )
+    parent_id = body.get("parent_id")
+    if not (parent_id is None or (type(parent_id) is int and 1 <= parent_id < 2**63)):
+        return json({"error": "Parent_id must be a number from 1."}, 400)
+    try:
+        row = await request.app.state.pool.fetchrow(
+            "INSERT INTO comments (thread, name, comment, parent_id, html) VALUES ($1, $2, $3, $4, $5)"
+            f" RETURNING {COLUMNS}",
+            thread,
+            name,
+            comment,
+            parent_id,
+            cleaner.clean(markdown.render(comment)).strip(),
+        )
+    except asyncpg.ForeignKeyViolationError:
+        return json({"error": "The comment that this answers does not exist."}, 400)
     return json(dict(row), 201)
 
 

@@ -1,7 +1,15 @@
-"""bench/: what is computed from its rounds. `make bench` itself takes minutes, and peers that the tests do not need."""
+"""bench/: what is computed from its rounds, and what is compared. `make bench` takes minutes, and peers of its own."""
 
+import pytest
+from contenders import agrees, normal, openings
 from report import ratio
+from texts import MARKUP, SEEDS, TEXT
 from turns import Round
+
+from comment import Comment
+from markup import render
+
+from support.html import Document
 
 
 def test_a_ratio_is_the_median_of_those_within_each_round() -> None:
@@ -9,3 +17,47 @@ def test_a_ratio_is_the_median_of_those_within_each_round() -> None:
     rates = [(100.0, 50.0), (10.0, 4.0), (1000.0, 1000.0)]
     rounds: list[Round] = [{"GET": {"one": {"rate": one}, "two": {"rate": two}}} for one, two in rates]
     assert str(ratio(rounds, ("GET", "one"), ("GET", "two"))) == "2.00 (1.00 to 2.50)"
+
+
+FIVE = {"id": 1, "name": "Ada", "comment": "Hello", "thread": "/post", "created_at": "2026-11-23T08:10:00.123456Z"}
+SIX = FIVE | {"parent_id": None}
+
+
+def test_a_release_before_may_lack_the_last_fields() -> None:
+    assert agrees(SIX, SIX, may_lack_fields=False)
+    assert agrees(FIVE, SIX, may_lack_fields=True)
+
+
+@pytest.mark.parametrize(
+    ("comment", "may_lack_fields"),
+    [
+        (FIVE, False),
+        (SIX | {"html": ""}, False),
+        (SIX | {"html": ""}, True),
+        (SIX | {"name": "Grace"}, True),
+        (FIVE | {"name": "Grace"}, True),
+        (dict(sorted(SIX.items())), False),
+        ({name: value for name, value in SIX.items() if name != "thread"}, True),
+    ],
+)
+def test_other_fields_or_values_are_a_difference(comment: dict[str, object], may_lack_fields: bool) -> None:
+    assert not agrees(comment, SIX, may_lack_fields)
+
+
+def test_times_may_be_written_in_several_ways() -> None:
+    edited = FIVE | {"edited_at": "2026-11-23T08:12:00Z"}
+    other = FIVE | {"created_at": "2026-11-23T08:10:00.123456+00:00", "edited_at": "2026-11-23T08:12:00.000000Z"}
+    assert normal(edited) == normal(other)
+    assert normal(FIVE | {"edited_at": None})["edited_at"] is None
+
+
+def test_the_texts_are_comments_as_the_service_stores_them() -> None:
+    for text in SEEDS:
+        assert Comment(None, "Ada", text).comment == text.strip()
+    assert openings(list(SEEDS)) == openings([render(text) for text in SEEDS]) == [1] * len(SEEDS)
+    assert 100 % len(SEEDS) == 0
+
+
+def test_one_text_has_markup_and_one_has_none() -> None:
+    assert render(TEXT) == f"<p>{TEXT}</p>"
+    assert Document(render(MARKUP)).tags >= {"strong", "em", "a", "ul", "li", "code", "pre"}
