@@ -5,12 +5,15 @@ import random
 import re
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from contenders import BENCH, READ, WRITTEN, Contender
 from texts import TEXT
 
+import statements
+from markup import render
 from postgres import embedded
-from statements import COLUMNS
 
 CLIENTS = 16  # of the goals
 WORKLOADS = ("GET", "304", "POST", "90/10")
@@ -19,14 +22,40 @@ TRIES = 10  # of a turn, at most
 LEAST_SHARE = 0.25  # of the second process in the CPU time
 
 PGBENCH = "pgbench"
-# The statements of db.py, with the values of the workloads, and without the timeout.
+
+
+class Recorder:
+    """In the place of a connection: it keeps the statement that is sent, with its values, and without the timeout."""
+
+    statement = ""
+
+    def fetch(self, statement: str, values: Sequence[object]) -> list[Any]:
+        self.statement = statement % tuple(map(literal, values)) + ";"
+        return []
+
+
+def sent(send: Callable[[Any], object]) -> str:
+    """The statement that this sends over a connection."""
+    connection = Recorder()
+    send(connection)
+    return connection.statement
+
+
+def literal(value: object) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else str(value)
+
+
+def new_row(text: str) -> statements.NewRow:
+    values = {"thread": WRITTEN, "name": "Ada Lovelace", "comment": text, "html": render(text)}
+    return tuple(values.get(column) for column in statements.STORED)
+
+
+# What the service sends for a request that comes alone.
 STATEMENTS = {
-    "GET": f"SELECT {COLUMNS} FROM comments"
-    f" WHERE (thread, id) > ('{READ}', 0) AND (thread, id) <= ('{READ}', 9223372036854775807)"
-    " ORDER BY thread, id LIMIT 101;",
-    "POST": "INSERT INTO comments (thread, name, comment, idempotency_key)"
-    f" VALUES ('{WRITTEN}', 'Ada Lovelace', '{TEXT}', NULL)"
-    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS};",
+    "GET": sent(lambda connection: statements.read_page(connection, "NULL", 100, thread=READ)),
+    "POST": sent(lambda connection: statements.insert(connection, new_row(TEXT))),
 }
 
 Metrics = dict[str, float]

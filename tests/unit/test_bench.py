@@ -4,7 +4,7 @@ import pytest
 from contenders import agrees, normal, openings
 from report import ratio
 from texts import MARKUP, SEEDS, TEXT
-from turns import Round
+from turns import STATEMENTS, Round, literal
 
 from comment import Comment
 from markup import render
@@ -49,6 +49,13 @@ def test_times_may_be_written_in_several_ways() -> None:
     other = FIVE | {"created_at": "2026-11-23T08:10:00.123456+00:00", "edited_at": "2026-11-23T08:12:00.000000Z"}
     assert normal(edited) == normal(other)
     assert normal(FIVE | {"edited_at": None})["edited_at"] is None
+
+
+def test_pgbench_runs_what_the_service_sends() -> None:
+    assert "LIMIT 101;" in STATEMENTS["GET"]
+    assert literal(render(TEXT)) in STATEMENTS["POST"]
+    assert all("%s" not in statement for statement in STATEMENTS.values())
+    assert literal("it's") == "'it''s'"
 
 
 def test_the_texts_are_comments_as_the_service_stores_them() -> None:
