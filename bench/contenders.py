@@ -33,6 +33,7 @@ BEFORE = "the release before"
 FASTAPI, STARLETTE, FLASK = "FastAPI + asyncpg", "Starlette + orjson + asyncpg", "plain Flask + psycopg2"
 ISSO, XTD, CONSTANT = "Isso", "django-comments-xtd", "gunicorn with a constant"
 
+WITH_MARKUP = "POST with markup"  # a workload
 OWN = ("id", "created_at", "parent_id")  # what differs between two comments that say the same
 
 # The `page`, `post` and `body` of a Contender, and perhaps `says`, for a thread.
@@ -47,7 +48,7 @@ class Contender:
     command: list[str]
     port: int
     environment: dict[str, str]
-    workloads: tuple[str, ...] = ("GET", "POST", "90/10")
+    workloads: tuple[str, ...] = ("GET", "POST", WITH_MARKUP, "90/10")
     cwd: Path = BENCH
     page: str = f"/comments?thread={quote(READ)}"
     post: str = "/comments"
@@ -139,7 +140,8 @@ def ours(name: str, port: int, database_url: str, cwd: Path = ROOT, **variables:
     shipped = dict(re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     own = {"DATABASE_URL": database_url, "PORT": str(port), "WEB_CONCURRENCY": str(PROCESSES)}
     environment = shipped | own | variables
-    return Contender(name, [str(OURS / "gunicorn")], port, environment, ("GET", "304", "POST", "90/10"), cwd)
+    workloads = ("GET", "304", "POST", WITH_MARKUP, "90/10")
+    return Contender(name, [str(OURS / "gunicorn")], port, environment, workloads, cwd)
 
 
 def release_before(revision: str, home: Path, database_url: str) -> Contender:
@@ -167,7 +169,7 @@ def peers(database_url: str, home: Path, page_size: int) -> Iterable[Contender]:
     def system(name: str, command: str, environment: dict[str, str], calls: Calls, **others: Any) -> Contender:
         """A comment system with calls of its own, which reads one thread, and writes to the other."""
         own = calls(WRITTEN) | {"page": calls(READ)["page"]}
-        own["workloads"] = ("GET", "POST")
+        own["workloads"] = ("GET", "POST", WITH_MARKUP)
         return peer(name, THEIRS, command, free_port(), environment, calls=calls, **own, **others)
 
     yield peer(FASTAPI, THEIRS, uvicorn, free_port(), database, module="fastapi_app")

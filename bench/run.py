@@ -191,6 +191,7 @@ def main() -> None:
         contenders = [*service, *peers(database_url, home, page_size)]
         with running(contenders) as starts:
             compare(contenders)
+            page_sizes = {each.name: len(each.get()) for each in contenders}
             rounds = {CLIENTS: measure(database_url, contenders, CLIENTS)}
             few = [each for each in contenders if each.name in (COMMENTS, UNKEPT, BEFORE, FASTAPI, STARLETTE, FLASK)]
             for clients in (1, 64) if is_full else ():
@@ -202,6 +203,7 @@ def main() -> None:
             rounds=rounds,
             sizes=measure_sizes(database_url) if is_full else [],
             starts=starts,
+            page_sizes=page_sizes,
             memory=memory,
         )
     (BENCH / "RESULTS.md").write_text(markdown(results))

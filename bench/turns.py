@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from contenders import BENCH, READ, WRITTEN, Contender
-from texts import TEXT
+from contenders import BENCH, READ, WITH_MARKUP, WRITTEN, Contender
+from texts import MARKUP, TEXT
 
 import statements
 from markup import render
 from postgres import embedded
 
 CLIENTS = 16  # of the goals
-WORKLOADS = ("GET", "304", "POST", "90/10")
+WORKLOADS = ("GET", "304", "POST", WITH_MARKUP, "90/10")
 SECONDS = 2  # of a turn
 TRIES = 10  # of a turn, at most
 LEAST_SHARE = 0.25  # of the second process in the CPU time
@@ -56,6 +56,7 @@ def new_row(text: str) -> statements.NewRow:
 STATEMENTS = {
     "GET": sent(lambda connection: statements.read_page(connection, "NULL", 100, thread=READ)),
     "POST": sent(lambda connection: statements.insert(connection, new_row(TEXT))),
+    WITH_MARKUP: sent(lambda connection: statements.insert(connection, new_row(MARKUP))),
 }
 
 Metrics = dict[str, float]
@@ -84,6 +85,7 @@ def one_turn(contender: Contender, workload: str, clients: int) -> tuple[Metrics
         "GET": ["GET", contender.page, ""],
         "304": ["GET", contender.page, "", *([contender.tag()] if workload == "304" else [])],
         "POST": ["POST", contender.post, body],
+        WITH_MARKUP: ["POST", contender.post, json.dumps(contender.saying(MARKUP))],
         "90/10": ["MIX", contender.page, body, contender.post],
     }[workload]
     command = ["wrk", "-t1", f"-c{clients}", f"-d{SECONDS}s", "--timeout=30s", f"-s{BENCH}/request.lua"]

@@ -1,10 +1,10 @@
 """bench/: what is computed from its rounds, and what is compared. `make bench` takes minutes, and peers of its own."""
 
 import pytest
-from contenders import agrees, normal, openings
-from report import ratio
+from contenders import BEFORE, FASTAPI, ISSO, WITH_MARKUP, XTD, agrees, normal, openings
+from report import AGAINST_BEFORE, ORDER, TITLES, Results, bars, markdown, ratio
 from texts import MARKUP, SEEDS, TEXT
-from turns import STATEMENTS, Round, literal
+from turns import CLIENTS, STATEMENTS, WORKLOADS, Round, literal
 
 from comment import Comment
 from markup import render
@@ -17,6 +17,31 @@ def test_a_ratio_is_the_median_of_those_within_each_round() -> None:
     rates = [(100.0, 50.0), (10.0, 4.0), (1000.0, 1000.0)]
     rounds: list[Round] = [{"GET": {"one": {"rate": one}, "two": {"rate": two}}} for one, two in rates]
     assert str(ratio(rounds, ("GET", "one"), ("GET", "two"))) == "2.00 (1.00 to 2.50)"
+
+
+def results(names: tuple[str, ...]) -> Results:
+    metrics = {"rate": 10.0, "p50": 1.0, "p99": 2.0, "cpu": 0.1}
+    rounds: list[Round] = [{workload: {name: metrics.copy() for name in names} for workload in WORKLOADS}]
+    one = dict.fromkeys(names, 1.0)
+    starts, sizes = {key: [1.0] for key in names}, dict.fromkeys(names, 50_000)
+    return Results("make bench", "18.6", dict.fromkeys((1, CLIENTS), rounds), [], starts, sizes, one)
+
+
+def test_the_report_has_each_workload_and_each_goal() -> None:
+    lines = markdown(results(ORDER)).splitlines()
+    assert [line[3:] for line in lines if line[3:] in TITLES.values()] == [TITLES[workload] for workload in WORKLOADS]
+    for workload, must, aim in AGAINST_BEFORE:
+        for clients in ("1 client", "16 clients"):
+            goal = f"| {workload} at {clients}, against the release before | ≥ {must} | ≥ {aim} | 1.00 | reached |"
+            assert goal in lines
+
+
+def test_the_report_needs_no_release_before() -> None:
+    assert f"against {BEFORE}" not in markdown(results(tuple(name for name in ORDER if name != BEFORE)))
+
+
+def test_the_plot_has_the_workloads_that_all_have() -> None:
+    assert all(bar.keys() == {"GET", "POST"} for bar in bars(results((FASTAPI, ISSO, XTD, "comments"))).values())
 
 
 FIVE = {"id": 1, "name": "Ada", "comment": "Hello", "thread": "/post", "created_at": "2026-11-23T08:10:00.123456Z"}
@@ -52,8 +77,10 @@ def test_times_may_be_written_in_several_ways() -> None:
 
 
 def test_pgbench_runs_what_the_service_sends() -> None:
+    assert STATEMENTS.keys() == {"GET", "POST", WITH_MARKUP}
     assert "LIMIT 101;" in STATEMENTS["GET"]
     assert literal(render(TEXT)) in STATEMENTS["POST"]
+    assert literal(render(MARKUP)) in STATEMENTS[WITH_MARKUP]
     assert all("%s" not in statement for statement in STATEMENTS.values())
     assert literal("it's") == "'it''s'"
 
@@ -65,6 +92,6 @@ def test_the_texts_are_comments_as_the_service_stores_them() -> None:
     assert 100 % len(SEEDS) == 0
 
 
-def test_one_text_has_markup_and_one_has_none() -> None:
+def test_one_workload_has_markup_and_one_has_none() -> None:
     assert render(TEXT) == f"<p>{TEXT}</p>"
     assert Document(render(MARKUP)).tags >= {"strong", "em", "a", "ul", "li", "code", "pre"}
