@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn
 
 import db
 import statements
-from comment import Comment
+from comment import Comment, InvalidInput
 from db import CommentDatabase, KeyReused
 from postgres import batches
 from postgres.deadline import Connection
@@ -55,8 +55,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     return sent
 
 
-def hello(text: str = "Hello", thread: str = "") -> Comment:
-    return Comment(None, "Ada", text, thread)
+def hello(text: str = "Hello", thread: str = "", parent_id: int | None = None) -> Comment:
+    return Comment(None, "Ada", text, thread, parent_id=parent_id)
 
 
 @contextmanager
@@ -146,6 +146,69 @@ def test_one_that_fails_fails_alone(
     assert [good.result().comment, fine.result().comment] == ["good", "fine"]
     assert sent == [1, 3, 1, 1, 1], "each is tried by itself"
     assert sql(database_url, "SELECT count(*) FROM comments") == [(3,)]
+
+
+@pytest.mark.parametrize("parent_id", [1, 3, 4, 99], ids=["another thread's", "its own id", "the next id", "no id"])
+def test_a_reply_without_a_parent_is_refused_alone(
+    database: CommentDatabase, database_url: str, sent: Sent, pool: ThreadPoolExecutor, parent_id: int
+) -> None:
+    """The others are stored by the statement that they came with."""
+    with under_way(database, sent, pool):
+        calls = [(hello("good", "/post"),), (hello("bad", "/post", parent_id), "key"), (hello("fine", "/other"), "key")]
+        good, bad, fine = arrive_together(database, pool, *calls)
+    with pytest.raises(InvalidInput, match="does not exist"):
+        bad.result()
+    assert [good.result().comment, fine.result().comment] == ["good", "fine"]
+    assert sent == [1, 3, 1]
+    assert sql(database_url, "SELECT id, comment FROM comments ORDER BY id") == [(1, "first"), (2, "good"), (4, "fine")]
+
+
+def test_replies_to_several_comments_are_one_statement(
+    database: CommentDatabase, database_url: str, sent: Sent, pool: ThreadPoolExecutor
+) -> None:
+    parents = [database.create_comment(hello(thread=thread)) for thread in ("/post", "/other")]
+    with under_way(database, sent, pool):
+        calls = [(hello("reply", parent.thread, parent.id), "key") for parent in parents] * 2
+        replies = arrive_together(database, pool, *calls)
+    assert [reply.result().parent_id for reply in replies] == [1, 2, 1, 2]
+    assert sent == [1, 1, 1, 4], "the two retries were looked up"
+    assert sql(database_url, "SELECT parent_id FROM comments WHERE id > 3 ORDER BY parent_id") == [(1,), (2,)]
+
+
+def test_whoever_guesses_the_id_of_a_comment_that_comes_with_his_own_answers_it_when_it_is_there(
+    database: CommentDatabase, database_url: str, sent: Sent, pool: ThreadPoolExecutor
+) -> None:
+    with under_way(database, sent, pool):
+        question, reply = arrive_together(database, pool, (hello("question"),), (hello("reply", parent_id=2),))
+    assert (question.result().id, reply.result().parent_id) == (2, 2)
+    assert sent == [1, 2, 1]
+    [(question_xmin,), (reply_xmin,)] = sql(database_url, "SELECT xmin::text FROM comments WHERE id > 1 ORDER BY id")
+    assert question_xmin != reply_xmin, "the reply was stored after it"
+
+
+@contextmanager
+def deleting(url: str, comment_id: int | None) -> Iterator[None]:
+    """Another transaction that has deleted the comment, and is committed at the end of the block."""
+    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        cursor.execute("DELETE FROM comments WHERE id = %s", (comment_id,))
+        yield
+        other.commit()
+
+
+def test_a_reply_to_a_comment_that_is_being_deleted_harms_no_other(
+    database: CommentDatabase, database_url: str, sent: Sent, pool: ThreadPoolExecutor
+) -> None:
+    """The statement waits for a moment. Then each comment is tried by itself, and only the reply waits on."""
+    parent = database.create_comment(hello("parent"))
+    with deleting(database_url, parent.id):
+        with under_way(database, sent, pool):
+            calls = [(hello("good"),), (hello("reply", parent_id=parent.id),), (hello("fine"), "key")]
+            good, reply, fine = arrive_together(database, pool, *calls)
+        assert [good.result().comment, fine.result().comment] == ["good", "fine"]
+        assert not reply.done()
+    with pytest.raises(InvalidInput, match="does not exist"):
+        reply.result()
+    assert sent == [1, 1, 3, 1, 1, 1]
 
 
 def test_one_that_waits_for_another_transaction_does_not_hold_the_others_up(

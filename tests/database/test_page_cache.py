@@ -10,7 +10,7 @@ from psycopg2.extensions import make_dsn
 
 import app
 import db
-from comment import Comment
+from comment import Comment, Edit
 from config import Config
 from db import CommentDatabase
 from postgres import page_cache
@@ -235,6 +235,40 @@ def test_a_read_that_begins_after_a_write_shows_it(
     sql(database_url, "UPDATE comments SET comment = 'changed'")
     assert page(database, thread=thread) == "changed"
     other.close()
+
+
+@pytest.mark.parametrize("thread", [None, ""])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_an_edit_and_a_deletion_in_one_process_are_in_the_next_page_of_every_other(
+    database: CommentDatabase, database_url: str, counts: Counts, thread: str | None, newest_first: bool
+) -> None:
+    others = [CommentDatabase(database_url) for _ in range(3)]
+    parent = database.create_comment(Comment(None, "Ada", "Hello"))
+    reply = database.create_comment(Comment(None, "Ada", "Hello", parent_id=parent.id))
+
+    def pages() -> list[list[Comment]]:
+        return [sorted(other.get_page(9, None, thread, newest_first).comments) for other in others]
+
+    def until_all_are_kept() -> None:
+        reads = -1
+        while reads != counts.reads:
+            reads = counts.reads
+            pages()
+
+    until_all_are_kept()
+    assert pages() == [[parent, reply]] * 3
+    edited = database.edit_comment(parent, Edit("Grace"))
+    assert edited is not None
+    assert pages() == [[edited, reply]] * 3
+    until_all_are_kept()
+    database.delete_comment(edited)
+    tombstone = parent._replace(name="", comment="", html="", status="deleted")
+    assert pages() == [[tombstone, reply]] * 3
+    until_all_are_kept()
+    database.delete_comment(reply)
+    assert pages() == [[]] * 3
+    for other in others:
+        other.close()
 
 
 def test_readers_of_several_pages_see_each_write_at_once(database_url: str) -> None:
