@@ -2,6 +2,7 @@
 
 import json
 import re
+from hashlib import sha256
 
 import pytest
 from flask import Flask
@@ -10,6 +11,8 @@ from flask.testing import FlaskClient
 from app import create_app
 from config import Config
 from db import CommentDatabase
+
+from support.postgres import sql
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
@@ -88,3 +91,41 @@ def test_another_id_is_replaced(client: FlaskClient, own: str) -> None:
     first, second = (client.get("/healthz", headers={"X-Request-ID": own}).headers["X-Request-ID"] for _ in range(2))
     assert re.fullmatch("[0-9a-f]{32}", first)
     assert first != second
+
+
+# A comment, and what nobody else must learn of it.
+NAME, TEXT, KEY, IDEMPOTENCY_KEY = "Ada Lovelace", "Between us", "the-key-of-this-author", "key-of-this-post"
+SECRETS = (NAME, TEXT, KEY, IDEMPOTENCY_KEY, sha256(KEY.encode()).hexdigest(), str(sha256(KEY.encode()).digest()))
+
+# What PostgreSQL says of each has the values of the row, or the statement, in its details.
+FAULTS = {
+    "a check": "ALTER TABLE comments ADD CHECK (comment = 'Hello')",
+    "no column": "ALTER TABLE comments RENAME COLUMN html TO renamed",
+    "a unique index": "CREATE UNIQUE INDEX ON comments (comment);"
+    " INSERT INTO comments (name, comment) VALUES ('Grace', 'Between us')",
+    "a shorter column": "ALTER TABLE comments ALTER COLUMN comment TYPE varchar(5)",
+}
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_the_database_says_no_key_no_name_and_no_text_is_logged_or_answered(
+    own_database_url: str, capsys: pytest.CaptureFixture[str], log_format: str, fault: str
+) -> None:
+    database = CommentDatabase(own_database_url)
+    client = create_app(Config(log_format=log_format), database).test_client()
+    author = {"Authorization": f"Bearer {KEY}"}
+    client.post("/comments", json={"name": "Ada", "comment": "Hello"}, headers=author)
+    sql(own_database_url, FAULTS[fault])
+    body = {"name": NAME, "comment": TEXT}
+    answers = [
+        client.post("/comments", json=body, headers=author),
+        client.post("/comments", json=body, headers=author | {"Idempotency-Key": IDEMPOTENCY_KEY}),
+        client.patch("/comments/1", json=body, headers=author),
+    ]
+    database.close()
+    log = capsys.readouterr().out
+    assert {answer.status_code for answer in answers} <= {500, 503}
+    assert len(re.findall("Unhandled exception|schema is not current", log)) == 3
+    said = "".join([log, *(f"{answer.text}{answer.headers}" for answer in answers)])
+    assert [secret for secret in SECRETS if secret in said] == []
