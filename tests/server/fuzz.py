@@ -10,10 +10,15 @@ import pytest
 from flask import Response
 from flask.testing import FlaskClient
 
+from app import create_app
+from config import Config
+from db import CommentDatabase
+
 from support.attacks import attack_in_process, attack_over_a_socket, schemathesis
+from support.conversation import converse
 from support.processes import serving
 
-ATTACKS = 3
+ATTACKS = 4
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "600")) // ATTACKS
 
 
@@ -58,3 +63,19 @@ def test_bytes_over_a_socket(database_url: str, capsys: pytest.CaptureFixture[st
         answered = server.output().count(" request method=")
         refused = server.output().count("Invalid request from")
         say(capsys, f"{answered} requests over a socket, and {refused} that gunicorn refused")
+
+
+def test_conversations(client: FlaskClient, database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Against the model, as in tests/api/test_conversation.py."""
+    database = CommentDatabase(database_url)
+    other = create_app(Config(), database).test_client()
+    rounds = 0
+
+    def attack() -> None:
+        nonlocal rounds
+        converse([client, other], database_url, examples=25)
+        rounds += 1
+
+    for_the_time(attack)
+    database.close()
+    say(capsys, f"{25 * rounds} conversations")
