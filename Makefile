@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-container faults fuzz bench bench-full lint lock
+.PHONY: help run test test-container faults fuzz bench bench-full markdown lint lock
 
 # The first of these that is Python 3.11 or later. `make PYTHON=… run` uses another one.
 PYTHON := python3 python3.13 python3.12 python3.11
@@ -36,6 +36,9 @@ bench: .venv/ready bench/.venv/ready ## Measure the service beside its peers, an
 
 bench-full: .venv/ready bench/.venv/ready ## The same with 1 and 64 clients too, and up to a million rows
 	@PYTHONPATH=. $(BIN)/python bench/run.py --full $(if $(BEFORE),--before $(BEFORE))
+
+markdown: .venv/ready ## Time Markdown, typical and hostile, and write the table of docs/markdown.md
+	@PYTHONPATH=.:tests $(BIN)/python bench/rendering.py
 
 lint: .venv/ready ## Check style, types, layers and the Dockerfile
 	@$(BIN)/ruff check .

@@ -32,8 +32,7 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 # Limits on what the parser does, so that no text takes it longer than 20 ms. A comment that exceeds one has no markup.
 MAX_LINES = 500
 MAX_DEPTH = 10  # a quote is one level, a list is two
-MAX_TOKENS = 1_000  # the starts and ends of paragraphs, items, lists and quotes
-MAX_WORK = 9_500  # about microseconds, as bench/markup.py measured them; _limit_work() adds them up
+MAX_WORK = 9_000  # about microseconds, as bench/markup.py measured them; _limit_work() adds them up
 # What each of these costs in the text of a paragraph.
 COSTS = (
     {"<": 15, "\n": 10, "[": 10, "://": 20}
@@ -89,15 +88,21 @@ class _Parser(MarkdownIt):
 
 
 def _limit_blocks(state: StateBlock, line: int, end: int, silent: bool) -> bool:
-    """A rule of the parser that matches no block, but sees each. Beyond its own limit the parser would drop text."""
-    if state.level > MAX_DEPTH or len(state.tokens) > MAX_TOKENS:
+    """A rule of the parser that matches no block, but is tried first, whenever it looks for a block in a line."""
+    state.env["work"] = state.env.get("work", 0) + 4
+    if state.level > MAX_DEPTH or _work(state) > MAX_WORK:  # with a depth of its own, the parser would drop text
         raise _TooMuch
     return False
 
 
+def _work(state: StateBlock | StateCore) -> int:
+    """What the blocks have cost: the looks at lines, and the starts and ends of blocks."""
+    return int(state.env.get("work", 0)) + 9 * len(state.tokens)
+
+
 def _limit_work(state: StateCore) -> None:
     """Between blocks and what is in them. Each "[" looks at all of COSTS up to the end of its paragraph."""
-    work = 6 * state.src.count("\n") + 9 * len(state.tokens)
+    work = _work(state)
     for text in (token.content for token in state.tokens if token.type == "inline"):
         counts = {part: text.count(part) for part in COSTS}
         work += sum(COSTS[part] * count for part, count in counts.items())
@@ -143,7 +148,7 @@ def _fence(self: RendererHTML, tokens: Sequence[Token], i: int, options: Options
 
 _OFF = ["heading", "html_block", "html_inline", "image", "lheading", "reference"]
 _PARSER = _Parser("commonmark", {"html": False, "breaks": True}).disable(_OFF).enable("strikethrough")
-_PARSER.block.ruler.before("code", "limit_blocks", _limit_blocks)
+_PARSER.block.ruler.before("code", "limit_blocks", _limit_blocks, {"alt": ["paragraph", "blockquote", "list"]})
 _PARSER.core.ruler.before("inline", "limit_work", _limit_work)
 _PARSER.inline.ruler.before("linkify", "link_url", _link_url)
 _PARSER.add_render_rule("fence", _fence)

@@ -14,7 +14,9 @@ class Document(HTMLParser):
         self.tags: set[str] = set()
         self.attributes: list[tuple[str, str, str]] = []  # tag, name, value
         self.text = ""
+        self.shown = ""  # the text, with the address of each link behind its text
         self._open: list[str] = []
+        self._hrefs: list[str] = []  # of the links that are open
         self.feed(html)
         self.close()
         assert not self._open, html
@@ -32,12 +34,16 @@ class Document(HTMLParser):
         self.attributes += [(tag, name, value or "") for name, value in attrs]
         if tag not in EMPTY:
             self._open.append(tag)
+        if tag == "a":
+            self._hrefs.append(dict(attrs).get("href") or "")
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
+        self.shown += self._hrefs.pop() if tag == "a" else ""
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        self.shown += data
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         raise AssertionError(tag)

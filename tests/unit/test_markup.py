@@ -1,7 +1,6 @@
 """markup.py: what of Markdown is understood, what is shown as it was typed, and what never comes out."""
 
 import re
-from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -9,11 +8,13 @@ from hypothesis import strategies as st
 
 import markup
 from comment import MAX_COMMENT, WHITE_SPACE
-from markup import ATTRIBUTES, REL, SCHEMES, TAGS, render
+from markup import REL, TAGS, render
 
 from support.html import Document
-from support.markdown import LONG, REPLY
+from support.markdown import LONG, REPLY, is_kept, is_safe
+from support.processes import ROOT
 
+DOCUMENT = (ROOT / "docs" / "markdown.md").read_text()
 LINK = f'<a href="%s" rel="{REL}">%s</a>'
 
 
@@ -233,37 +234,25 @@ def test_the_short_cut_is_right_about_what_begins_and_ends_lines(parts: list[str
 
 @given(TEXTS)
 def test_only_these_tags_attributes_and_schemes_come_out(text: str) -> None:
-    check_is_safe(render(text))
-
-
-def check_is_safe(html: str) -> Document:
-    document = Document(html)
-    assert document.tags <= TAGS
-    for tag, name, value in document.attributes:
-        assert name in ATTRIBUTES.get(tag, ()) or (tag, name, value) == ("a", "rel", REL)
-    assert document.schemes <= SCHEMES
-    return document
+    assert is_safe(Document(render(text)))
 
 
 @given(TEXTS)
 def test_no_letter_and_no_digit_is_lost(text: str) -> None:
-    document = Document(render(text))
-    shown = document.text + "".join(value for _, name, value in document.attributes if name in ("href", "start"))
-    assert not Counter(filter(str.isalnum, without_syntax(text))) - Counter(filter(str.isalnum, shown))
+    assert is_kept(text, Document(render(text)))
 
 
-def without_syntax(text: str) -> str:
-    """The text without the letters and digits that are syntax of Markdown, and may not be shown."""
-    text = re.sub("\r\n?", "\n", text)
-    text = re.sub(r"&(#?\w{1,32});", "", text)  # an entity
-    text = re.sub(r"""\s("[^"]*"|'[^']*'|\([^()]*\))\s*\)""", "", text)  # the title of a link
-    item = r"(?:[>*+-]|\d{1,9}[.)](?=\s|$))[ \t]*"
-    text = re.sub(rf"(?m)^[ \t]*(?:{item})+", "", text)  # the numbers of items
-    return re.sub(r"(?m)^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+#.-]+[ \t]*$", "", text)  # a language's name
+def test_the_documentation_shows_what_comes_out() -> None:
+    """The rows of its two tables: what is typed, in as many backticks as it needs, and the HTML. ⏎ is a line break."""
+    rows = re.findall(r"^\| (`+) ?(.+?) ?\1 \| `(.+?)` \|", DOCUMENT, re.MULTILINE)
+    assert len(rows) == 17
+    for _, text, html in rows:
+        assert render(text.replace("⏎", "\n")) == html.replace("⏎", "\n")
 
 
 def test_a_long_comment_has_its_markup() -> None:
     assert len(LONG) == MAX_COMMENT
-    document = check_is_safe(render(LONG))
+    document = Document(render(LONG))
+    assert is_safe(document)
     assert document.tags == TAGS - {"hr"}
     assert render(REPLY).count("<pre><code>") == 1
