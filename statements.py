@@ -65,8 +65,9 @@ FIND = f"""
 # Milliseconds that several comments wait for other transactions, for instance for one with the same key.
 LOCK_TIMEOUT = 100
 
-# Edits and deletions in a thread come one after another: each takes this lock, by a hash of the thread.
-LOCK = "SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
+# Edits and deletions in a thread come one after another: each takes this lock, by a hash of the thread. The statement
+# behind it sees what the one before has committed, also where the server's default is another level of isolation.
+LOCK = "SET LOCAL transaction_isolation = 'read committed'; SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
 UNCHANGED = (
     "(NOT %(if_unchanged)s OR (name, comment, edited_at) IS NOT DISTINCT FROM (%(name)s, %(comment)s, %(edited_at)s))"
 )

@@ -26,9 +26,9 @@ from postgres.connections import ConnectionPool
 from postgres.deadline import Connection
 
 # The most pages, and the most characters of one. A character takes up to 10 bytes: 4 in a comment with an emoji, 6 in
-# the JSON of a control character. So a process caches about 16 MB at the most.
+# the JSON of a control character. So a process caches about 32 MB at the most.
 MAX_ENTRIES = 32
-MAX_SIZE = 50_000
+MAX_SIZE = 100_000
 
 # The name of the snapshot; no row where it proves nothing. All its functions are STABLE: one value for a statement.
 SNAPSHOT = (

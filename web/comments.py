@@ -60,7 +60,7 @@ def render_page(page: Page, limit: int, thread: str | None, order: str) -> Answe
 
 
 def those_that_fit(page: Page) -> list[Comment]:
-    """The first comments of the page, in at most MAX_PAGE bytes of JSON. One comment has at most 65 kB."""
+    """The first comments of the page, in at most MAX_PAGE bytes of JSON. One has at most 300,000, with its HTML."""
     if page.size <= SMALL_PAGE:
         return page.comments
     sizes = accumulate(len(to_json(comment.to_dict())) for comment in page.comments)
