@@ -5,20 +5,14 @@ Of the two that are posted, every Markdown makes the same HTML, so that what is 
 
 TEXT = "A comment of the usual length, which says that the post was good, but for one thing in the second paragraph."
 
-MARKUP = """\
-That is **not** what I see here. With *two* connections, [the manual](https://example.com/pool?size=2#order) is right:
-
-- the first one does all the work
-- the second one waits in `recv()`
-
-```
-pool = Pool(size=2, timeout=5)
-```"""
+MARKUP = "A comment of usual *length*, which says that [the post](https://example.org/post) was good, but for `one`."
 
 # What people write under a post: most in plain words, few of them long, some with markup. Each begins with plain words.
 SEEDS = (
     TEXT,
-    MARKUP,
+    "That is **not** what I see here. With *two* connections, [the manual](https://example.com/pool?size=2#order) is"
+    " right:\n\n- the first one does all the work\n- the second one waits in `recv()`\n\n```\npool = Pool(size=2,"
+    " timeout=5)\n```",
     "Thanks, this saved my afternoon. I had been looking at the wrong log all the time.",
     "Same here, since the update on Monday. It only happens on the machine with two disks; the others are fine. I'll"
     " try it again tonight with the old version and let you know.",
