@@ -1,5 +1,6 @@
 """The comments in PostgreSQL: which connection a call takes, which calls share a statement, and what is cached."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import psycopg2
@@ -67,7 +68,9 @@ class CommentDatabase:
         """Store a comment; returns it with its id and time.
 
         Comments that come at the same time are one statement. More statements follow if the key is taken, or if the
-        statement fails: then each comment is tried by itself, so one that fails harms no other.
+        statement fails: then each comment is tried by itself, so one that fails harms no other. For a reply that is
+        tried by itself, a statement looks for its parent first. If the foreign key refused the reply instead,
+        PostgreSQL would log it, with its text, its name and the hash of its author's key.
 
         A comment with a key (1 to 255 characters) is stored once in its thread, however many callers store it at once,
         and each gets the one that is stored. Raises KeyReused if that has another content or another author.
@@ -89,32 +92,33 @@ class CommentDatabase:
                 return [None] * len(new)
             try:
                 if len(new) == 1:
-                    return [statements.insert(connection, new[0])]
+                    has_parent = statements.has_parent(connection, new[0])
+                    return [statements.insert(connection, new[0]) if has_parent else None]
                 return statements.insert_several(connection, new)
             except psycopg2.Error as error:
-                if is_rolled_back(error) and (len(new) > 1 or statements.has_no_parent(error)):
+                if is_rolled_back(error) and (len(new) > 1 or isinstance(error, ForeignKeyViolation)):
                     return [None] * len(new)
                 raise
 
     def _insert_alone(self, row: NewRow, deadline: float) -> Comment:
-        has_key = row[-1] is not None
-        stored = None
+        """Raises KeyReused and InvalidInput, both at the end: an error inside would close the connection."""
+        outcome: Comment | Exception | None = None
         with self._pool.connection(to_write=True, deadline=deadline) as connection:
-            while stored is None:
+            while outcome is None:
                 # Two statements: an INSERT that has waited for another transaction can't see what that has committed.
                 # And the comment may be deleted in between: then the key is free again.
-                if has_key and (found := statements.find_by_key(connection, row)):
+                found = statements.find_by_key(connection, row) if row[-1] is not None else None
+                if found:
                     stored, is_same = found
-                    if not is_same:
-                        raise KeyReused
-                    return stored
-                try:
-                    stored = statements.insert(connection, row)
-                except psycopg2.Error as error:
-                    if statements.has_no_parent(error):
-                        raise InvalidInput("The comment that this answers does not exist.") from None
-                    raise
-        return stored
+                    outcome = stored if is_same else KeyReused()
+                elif not statements.has_parent(connection, row):
+                    outcome = InvalidInput("The comment that this answers does not exist.")
+                else:
+                    with suppress(ForeignKeyViolation):  # it was deleted meanwhile
+                        outcome = statements.insert(connection, row)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def get_comment(self, comment_id: int) -> Comment | None:
         """The comment with this id (0 to 2^63-1), or None."""

@@ -7,9 +7,6 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import psycopg2
-from psycopg2.errors import CheckViolation, ForeignKeyViolation
-
 from comment import MAX_ID, Comment, Edit
 from postgres.deadline import Connection
 
@@ -147,14 +144,15 @@ class Page:
         return sum(len(value) for comment in self.comments for value in comment if isinstance(value, str))
 
 
-def has_no_parent(error: psycopg2.Error) -> bool:
-    """Whether insert() has raised this because the parent is not there, or is the comment itself."""
-    is_own_parent = isinstance(error, CheckViolation) and "comments_parent_check" in str(error)
-    return is_own_parent or isinstance(error, ForeignKeyViolation)
+def has_parent(connection: Connection, row: NewRow) -> bool:
+    """Whether the comment that this row answers is there; True if it answers none."""
+    thread, _, _, parent_id, *_ = row
+    statement = "SELECT 1 FROM comments WHERE thread = %s AND id = %s"
+    return parent_id is None or bool(connection.fetch(statement, (thread, parent_id)))
 
 
 def insert(connection: Connection, row: NewRow) -> Comment | None:
-    """Insert a row; None if its key is taken."""
+    """Insert a row; None if its key is taken. Raises ForeignKeyViolation if its parent is not there."""
     return next(map(Comment.from_row, connection.fetch(INSERT, row)), None)
 
 

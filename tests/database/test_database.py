@@ -11,8 +11,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from comment import MAX_ID, Comment, Edit
-from db import CommentDatabase
+from comment import MAX_ID, Comment, Edit, InvalidInput
+from db import CommentDatabase, KeyReused
 from postgres import migrations
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
@@ -134,6 +134,24 @@ def test_a_connection_that_the_server_closed_costs_no_call(database: CommentData
         store(database, "Hello")
         end_connections(database_url)
     assert len(database.get_page(limit=9).comments) == 3
+
+
+@pytest.mark.parametrize(
+    ("refusal", "comment"),
+    [(KeyReused, Comment(None, "Ada", "Other")), (InvalidInput, Comment(None, "Ada", "Hello", "/post", parent_id=1))],
+)
+def test_a_comment_that_is_refused_costs_no_connection(
+    own_database_url: str, refusal: type[Exception], comment: Comment
+) -> None:
+    database = CommentDatabase(own_database_url)
+    database.create_comment(Comment(None, "Ada", "Hello"), "key")
+    processes = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    before = sql(own_database_url, processes)
+    with pytest.raises(refusal):
+        database.create_comment(comment, "key")
+    database.get_comment(1)
+    assert {*sql(own_database_url, processes)} <= {*before}
+    database.close()
 
 
 def test_the_time_is_in_utc_with_all_six_digits_whatever_the_server_prefers(database_url: str) -> None:
