@@ -13,5 +13,5 @@ def test_whatever_people_do_the_pages_are_those_of_the_model(client: FlaskClient
     """Two applications take turns: each has its own cache of pages. `make fuzz` does this for longer."""
     database = CommentDatabase(database_url)
     other = create_app(Config(), database).test_client()
-    converse([client, other], database_url, examples=25)
+    converse([client, other], database_url, examples=20)
     database.close()

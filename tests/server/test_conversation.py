@@ -8,7 +8,7 @@ from support.talk import talk
 
 def test_whatever_people_do_the_pages_are_those_of_the_model(own_database_url: str) -> None:
     with serving(DATABASE_URL=own_database_url, WEB_CONCURRENCY=2, LOG_LEVEL="warning") as server:
-        converse([client_of(server.url)], own_database_url, examples=10)
+        converse([client_of(server.url)], own_database_url, examples=6)
         assert server.output().count("Traceback") == 0
 
 

@@ -55,8 +55,8 @@ class Conversation(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """A comment, an answer, an answer to that, and a comment elsewhere."""
-        for parent_id in (None, 1, 2):
+        """A comment, two answers, an answer to one of them, and a comment elsewhere."""
+        for parent_id in (None, 1, 1, 2):
             self.send(
                 Sent("Ada", "Hello", THREADS[1], parent_id, KEYS[0], IDEMPOTENCY_KEYS[0] if not parent_id else None)
             )
