@@ -71,7 +71,7 @@ UNCHANGED = (
 
 EDIT = f"""{LOCK}; UPDATE comments
     SET name = coalesce(%(new_name)s, name), comment = coalesce(%(new_comment)s, comment),
-        html = coalesce(%(new_html)s, html), edited_at = now()
+        html = coalesce(%(new_html)s, html), edited_at = clock_timestamp()
     WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED} RETURNING {COLUMNS}"""
 
 # `gone` is the comment, if it has no replies, and those above it that are deleted and have no other reply.

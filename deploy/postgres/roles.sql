@@ -9,6 +9,11 @@ SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['comments_owner', 
 WHERE to_regrole(name) IS NULL
 \gexec
 
+-- PostgreSQL logs a statement that fails, for instance one that takes too long. The values in it are nothing for a log: they
+-- are texts, names and hashes of keys.
+ALTER ROLE comments_web SET log_min_error_statement = 'panic';
+ALTER ROLE comments_web SET log_error_verbosity = 'terse';
+
 -- Tables that the superuser made: before there were these roles, or in restoring a backup.
 ALTER DATABASE comments OWNER TO comments_owner;
 SELECT format('ALTER TABLE %s OWNER TO comments_owner', oid::regclass) FROM pg_class
