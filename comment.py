@@ -48,9 +48,9 @@ class Comment(NamedTuple):
     """Somebody's words under a page. `id` and the times are None until it is stored.
 
     The times are in UTC, to the microsecond, as RFC 3339 writes them: 2026-11-23T08:10:00.123456Z. `edited_at` is None
-    if it was never edited. `parent_id` is the comment of the same thread that it answers, or None. `html` is made of
-    `comment` by markup.py; a comment that is stored without it gets it when it is read. `status` is published or
-    deleted. A deleted comment has an empty name and text: it is there because it has replies.
+    if it was never edited. `parent_id` is the id of the comment that it answers, in the same thread, or None. markup.py
+    makes `html` of `comment`; a comment that is stored without HTML gets it when it is read. `status` is published or
+    deleted. A deleted comment has an empty name and text: it is kept because it has replies.
     """
 
     id: int | None
@@ -76,7 +76,7 @@ class Comment(NamedTuple):
 
     @classmethod
     def from_row(cls, row: Iterable[Any]) -> Self:
-        """The comment that a row of the database is, its values in the order of the fields."""
+        """Make a comment of a row, whose values are in the order of the fields. Makes the HTML that is missing."""
         comment = cls._make(row)
         return comment if comment.html is not None else comment._replace(html=render(comment.comment))
 
@@ -97,7 +97,7 @@ class Comment(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """What an author changes. None stays as it is. `html` belongs to `comment`."""
+    """What an author changes. None means: no change. `html` is made of `comment`."""
 
     name: str | None = None
     comment: str | None = None

@@ -32,7 +32,7 @@ class KeyReused(Exception):
 
 
 class Rendered(NamedTuple):
-    """The id of the last comment that was rendered, how many were, and how many have other HTML now."""
+    """The id of the last comment that was rendered, how many were rendered, and the HTML of how many has changed."""
 
     last_id: int
     comments: int
@@ -72,11 +72,12 @@ class CommentDatabase:
         tried by itself, a statement looks for its parent first. If the foreign key refused the reply instead,
         PostgreSQL would log it, with its text, its name and the hash of its author's key.
 
-        A comment with a key (1 to 255 characters) is stored once in its thread, however many callers store it at once,
-        and each gets the one that is stored. Raises KeyReused if that has another content or another author.
+        A comment with an idempotency key (1 to 255 characters) is stored once in its thread, however many callers store
+        it at once, and each gets the one that is stored. Raises KeyReused if that one has other content or another
+        author.
 
-        `author_hash` (32 bytes) is what its author is known by. Raises InvalidInput if the comment that it answers does
-        not exist.
+        `author_hash` (32 bytes) identifies the author. Raises InvalidInput if `parent_id` is not a comment of the
+        thread.
         """
         deadline = new_deadline()
         values = (comment.thread, comment.name, comment.comment, comment.parent_id, comment.html)
@@ -106,7 +107,7 @@ class CommentDatabase:
         with self._pool.connection(to_write=True, deadline=deadline) as connection:
             while outcome is None:
                 # Two statements: an INSERT that has waited for another transaction can't see what that has committed.
-                # And the comment may be deleted in between: then the key is free again.
+                # Again, if no row was found and none inserted: the comment with the key was deleted in between.
                 found = statements.find_by_key(connection, row) if row[-1] is not None else None
                 if found:
                     stored, is_same = found
@@ -126,38 +127,39 @@ class CommentDatabase:
             return statements.get(connection, comment_id)
 
     def find_comment(self, comment_id: int, author_hash: bytes) -> Found | None:
-        """The comment with this id that is not deleted, for an author who wants to change it; or None."""
+        """The comment with this id, and whether `author_hash` is its author's. None if it is deleted or not there."""
         with self._pool.connection() as connection:
             return statements.find_for_author(connection, comment_id, author_hash)
 
     def edit_comment(self, comment: Comment, edit: Edit, if_unchanged: bool = False) -> Comment | None:
-        """Change what `edit` names, and `edited_at`; returns the comment as it is then.
+        """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
-        None if it is deleted meanwhile or, with `if_unchanged`, edited.
+        `comment` is what find_comment() returned. None if it was deleted since or, with `if_unchanged`, edited. Neither
+        the author nor the age is checked here.
         """
         with self._pool.connection(to_write=True) as connection:
             return statements.edit(connection, comment, edit, if_unchanged)
 
     def delete_comment(self, comment: Comment, if_unchanged: bool = False) -> bool:
-        """Delete a comment for good; False if it is deleted already or, with `if_unchanged`, edited.
+        """Delete a comment for good; False if it is deleted already or, with `if_unchanged`, was edited since.
 
-        One with replies becomes a tombstone: a row that says nothing of its author. With its last reply a tombstone is
-        deleted too, and so on upwards.
+        A comment with replies becomes a tombstone: a row without name, text or key. A tombstone is deleted with its
+        last reply, and so is a tombstone above it. The statement runs again if a reply has come meanwhile.
         """
         with self._pool.connection(to_write=True) as connection:
             while True:
                 try:
                     return statements.delete(connection, comment, if_unchanged)
                 except ForeignKeyViolation:
-                    pass  # a reply has come meanwhile: the comment becomes a tombstone
+                    pass  # a reply has come meanwhile: the next attempt sees it, and leaves a tombstone
 
     def get_page(
         self, limit: int, after: int | None = None, thread: str | None = None, newest_first: bool = False
     ) -> Page:
         """At most `limit` comments, of all threads or of one, by ascending id or by descending id.
 
-        With `after` (0 to 2^63-1), only those behind this id in that order. It runs two statements if the page was
-        cached and may have changed (postgres/page_cache.py).
+        With `after` (0 to 2^63-1), only those that come after this id in that order. It runs two statements if the page
+        was cached and may have changed (postgres/page_cache.py).
         """
         key = (limit, after, thread, newest_first)
         if not self._shares:
@@ -176,9 +178,9 @@ class CommentDatabase:
         return [page] * len(keys)
 
     def render(self, after: int) -> Rendered | None:
-        """Make the HTML of the next comments behind the id `after` again; None if there are none.
+        """Make the HTML of the next comments again; None if there are none with an id above `after`.
 
-        It runs a statement to read them, and one to store what differs.
+        It takes at most RENDERED_AT_ONCE. One statement reads them, and another one stores the HTML that differs.
         """
         with self._pool.connection() as connection:
             texts = statements.read_texts(connection, after, RENDERED_AT_ONCE)

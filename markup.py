@@ -1,4 +1,4 @@
-"""Markdown to safe HTML: the only file that knows Markdown. docs/markdown.md says what of it is understood, and why."""
+"""Markdown to safe HTML: the only file that knows Markdown. docs/markdown.md says which Markdown is understood."""
 
 import logging
 import re
@@ -29,11 +29,11 @@ MARKUP = re.compile(
 )
 BLANK_LINES = re.compile(r"\n\s*\n")
 
-# Limits on what the parser does, so that no text takes it longer than 20 ms. A comment that exceeds one has no markup.
+# Limits on the parser's work: the aim is 20 ms for any text. A comment that exceeds a limit has no markup.
 MAX_LINES = 500
 MAX_DEPTH = 10  # a quote is one level, a list is two
-MAX_WORK = 9_000  # about microseconds, as bench/markup.py measured them; _limit_work() adds them up
-# What each of these costs in the text of a paragraph.
+MAX_WORK = 9_000  # about microseconds, as bench/rendering.py measured them; _limit_work() adds them up
+# The work for each of these in the text of a paragraph.
 COSTS = (
     {"<": 15, "\n": 10, "[": 10, "://": 20}
     | dict.fromkeys("*_~", 13)
@@ -41,8 +41,8 @@ COSTS = (
     | dict.fromkeys("!#$%+-:=>@\\]^{}", 2)
 )
 
-# What stands before and behind the ":" of a URL, which ends at what RFC 3986 does not allow, and at the punctuation of
-# Chinese and Japanese.
+# What stands before and after the ":" of a URL. The URL ends at a character that RFC 3986 does not allow, or at the
+# punctuation of Chinese and Japanese.
 URL_START = re.compile(r"(?i)(?:^|[\W_])(https?)$")
 URL_REST = re.compile(r"://(?=[^\W_])[^\s<>\"\\^`{|}\[\]\u3000-\u303f\uff00-\uffef]+")
 LANGUAGE = re.compile(r"[\w+#.-]*")
@@ -75,7 +75,7 @@ def _plain(text: str) -> str:
 
 
 class _Parser(MarkdownIt):
-    """A link is kept as it was typed, since browsers encode it. One with another scheme, or without, is text."""
+    """Keeps a link as it was typed, because browsers encode it. A link with another scheme, or none, is text."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802
         return url.partition(":")[0].lower() in SCHEMES
@@ -88,9 +88,9 @@ class _Parser(MarkdownIt):
 
 
 def _limit_blocks(state: StateBlock, line: int, end: int, silent: bool) -> bool:
-    """A rule of the parser that matches no block, but is tried first, whenever it looks for a block in a line."""
+    """A rule that matches no block. The parser tries it first on each line, so it can count the looks at lines."""
     state.env["work"] = state.env.get("work", 0) + 4
-    if state.level > MAX_DEPTH or _work(state) > MAX_WORK:  # with a depth of its own, the parser would drop text
+    if state.level > MAX_DEPTH or _work(state) > MAX_WORK:  # at its own limit (maxNesting), the parser drops text
         raise _TooMuch
     return False
 
@@ -101,7 +101,7 @@ def _work(state: StateBlock | StateCore) -> int:
 
 
 def _limit_work(state: StateCore) -> None:
-    """Between blocks and what is in them. Each "[" looks at all of COSTS up to the end of its paragraph."""
+    """A rule after the blocks and before their text. The parser may read a paragraph to its end for each "[" in it."""
     work = _work(state)
     for text in (token.content for token in state.tokens if token.type == "inline"):
         counts = {part: text.count(part) for part in COSTS}
@@ -139,7 +139,7 @@ def _without_punctuation(url: str) -> str:
 
 
 def _fence(self: RendererHTML, tokens: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
-    """A block of code. The name of its language is not shown; anything else behind the fence is text, and kept."""
+    """A block of code. The name of a language after the fence is left out; any other text there is kept."""
     info, code = tokens[i].info.strip(), tokens[i].content
     if info and not (code and LANGUAGE.fullmatch(info)):
         code = f"{info}\n{code}"

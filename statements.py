@@ -1,6 +1,6 @@
 """Every SQL statement on the table comments. Each is a function that takes a connection.
 
-They raise psycopg2.Error. db.py says which connection it is, and what an error means.
+They raise psycopg2.Error. db.py chooses the connection and handles the errors.
 """
 
 import zlib
@@ -19,7 +19,7 @@ def utc(column: str) -> str:
 # In the order of Comment's fields.
 COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}"
 
-# What is stored of a new comment, and the types.
+# The columns that are stored with a new comment, and their types.
 STORED = {
     "thread": "text",
     "name": "text",
@@ -36,8 +36,8 @@ INSERT = (
 )
 
 # Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
-# The rows are inserted in the order of their keys: else two batches with the same keys could wait for each other. A
-# reply to a comment that is not there is left out: else it would fail the others.
+# The rows are inserted in the order of their keys: otherwise two batches with the same keys could deadlock. A reply to
+# a comment that is not there is left out: otherwise the whole batch would fail.
 INSERT_SEVERAL = f"""
     WITH given AS MATERIALIZED (
         SELECT nextval('comments_id_seq') AS id, {NAMES}, number
@@ -53,7 +53,8 @@ INSERT_SEVERAL = f"""
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""
 
-# The comment with a key, and whether a new one has the same content. What its author has edited since is not compared.
+# The comment with an idempotency key, and whether a new one has the same content. After an edit, name and text are not
+# compared.
 FIND = f"""
     SELECT {COLUMNS}, (parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s)
         AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
@@ -62,9 +63,12 @@ FIND = f"""
 # Milliseconds that several comments wait for other transactions, for instance for one with the same key.
 LOCK_TIMEOUT = 100
 
-# Edits and deletions in a thread come one after another: each takes this lock, by a hash of the thread. The statement
-# behind it sees what the one before has committed, also where the server's default is another level of isolation.
+# Edits and deletions in a thread run one after another, so that a deletion sees which replies others have deleted. Each
+# takes this advisory lock: its first key is any number, its second a hash of the thread. (Threads with the same hash
+# wait for each other too.) READ COMMITTED lets the next statement see what the holder before has committed, even if the
+# server's default is a higher isolation level.
 LOCK = "SET LOCAL transaction_isolation = 'read committed'; SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
+# `html` is not compared: `flask render` may have made it again.
 UNCHANGED = (
     "(NOT %(if_unchanged)s OR (name, comment, edited_at) IS NOT DISTINCT FROM (%(name)s, %(comment)s, %(edited_at)s))"
 )
@@ -74,7 +78,8 @@ EDIT = f"""{LOCK}; UPDATE comments
         html = coalesce(%(new_html)s, html), edited_at = clock_timestamp()
     WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED} RETURNING {COLUMNS}"""
 
-# `gone` is the comment, if it has no replies, and those above it that are deleted and have no other reply.
+# `target` is the comment. `gone` are the rows to delete: the comment, if it has no replies, and each tombstone above it
+# that has no other reply. If `gone` is empty, the comment becomes a tombstone.
 DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
         SELECT id, parent_id FROM comments
         WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED}
@@ -97,7 +102,7 @@ DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
     )
     SELECT id FROM target"""
 
-# A comment that was edited meanwhile has another text, and the HTML of that.
+# Skips a comment that was edited meanwhile: its text differs, and its HTML is already new.
 STORE_HTML = """
     UPDATE comments SET html = new.html FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[]) AS new (
         thread, id, comment, html
@@ -110,7 +115,7 @@ NewRow = tuple[Any, ...]  # in the order of STORED
 
 
 class Text(NamedTuple):
-    """What a comment says, and the HTML of it that is stored, or None."""
+    """The text of a comment, and its stored HTML or None."""
 
     thread: str
     id: int
@@ -119,7 +124,7 @@ class Text(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A comment for whoever wants to change it: whether it is his own, and how many seconds ago it was posted."""
+    """A comment, whether the caller is its author, and its age in seconds."""
 
     comment: Comment
     is_own: bool
@@ -128,7 +133,7 @@ class Found(NamedTuple):
 
 @dataclass
 class Page:
-    """Comments in the order of their ids, and whether there are more behind them.
+    """Comments by ascending or descending id, and whether more follow.
 
     As long as nothing has changed, a cached page is the same object. The web side puts its answer into `rendered`. That
     answer must depend on the page and on the arguments of get_page() only.
@@ -157,7 +162,7 @@ def insert(connection: Connection, row: NewRow) -> Comment | None:
 
 
 def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
-    """Insert rows: for each the comment that is stored, or None where its key is taken or its parent is not there."""
+    """Insert rows; for each, the stored comment, or None if its key is taken or its parent does not exist."""
     statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL}"
     numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
     stored = {number: Comment.from_row(row) for number, *row in numbered}
@@ -165,7 +170,7 @@ def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | 
 
 
 def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
-    """The comment with the key of this row, and whether it has the content of this row; or None."""
+    """The comment with the idempotency key of this row, and whether it has the content of this row; or None."""
     thread, name, comment, parent_id, _, author_hash, key = row
     rows = connection.fetch(FIND, (parent_id, author_hash, name, comment, thread, key))
     return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
@@ -178,8 +183,8 @@ def get(connection: Connection, comment_id: int) -> Comment | None:
 
 
 def find_for_author(connection: Connection, comment_id: int, author_hash: bytes) -> Found | None:
-    """The comment with this id that is not deleted, or None."""
-    # Hashes are compared: how long that takes says nothing about a key.
+    """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None."""
+    # It compares hashes, so the time that it takes reveals nothing about a key.
     extra = "coalesce(author_hash = %s, false), extract(epoch FROM now() - created_at)::float"
     statement = f"SELECT {extra}, {COLUMNS} FROM comments WHERE id = %s AND status <> 'deleted'"
     rows = connection.fetch(statement, (author_hash, comment_id))
@@ -187,27 +192,28 @@ def find_for_author(connection: Connection, comment_id: int, author_hash: bytes)
 
 
 def edit(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
-    """The comment as it is after the edit. None if it is deleted or, with `if_unchanged`, was edited meanwhile."""
+    """Edit a comment, and return it. None if it is deleted or, with `if_unchanged`, was edited meanwhile."""
     given = {f"new_{name}": value for name, value in new._asdict().items()}
     return next(map(Comment.from_row, connection.fetch(EDIT, given | _change(comment, if_unchanged))), None)
 
 
 def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool:
-    """False if the comment is deleted already or, with `if_unchanged`, was edited meanwhile.
+    """Delete a comment, or make it a tombstone if it has replies.
 
-    Raises ForeignKeyViolation if a reply came meanwhile.
+    False if it is deleted already or, with `if_unchanged`, was edited meanwhile. Raises ForeignKeyViolation if a reply
+    came meanwhile.
     """
     return bool(connection.fetch(DELETE, _change(comment, if_unchanged)))
 
 
 def read_texts(connection: Connection, after: int, limit: int) -> list[Text]:
-    """The texts behind the id `after`, by ascending id, of all threads."""
+    """At most `limit` texts of all threads with ids above `after`, by ascending id."""
     statement = "SELECT thread, id, comment, html FROM comments WHERE id > %s ORDER BY id LIMIT %s"
     return list(map(Text._make, connection.fetch(statement, (after, limit))))
 
 
 def store_html(connection: Connection, texts: list[Text]) -> int:
-    """Store the HTML of these texts; returns of how many. Those that have changed meanwhile are left out."""
+    """Store the HTML of these texts; returns how many were stored. Skips texts that have changed meanwhile."""
     columns = [list(column) for column in zip(*texts, strict=True)]
     return len(connection.fetch(STORE_HTML, columns)) if texts else 0
 

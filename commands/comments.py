@@ -18,7 +18,7 @@ from postgres.errors import DatabaseUnavailable
 def delete_comment(comment_id: int) -> None:
     """Delete the comment ID for good.
 
-    If it has replies, a comment without a name and a text stays in its place.
+    If it has replies, it stays in its place, without name and text.
     """
     database: CommentDatabase = current_app.extensions["database"]
     try:
@@ -32,7 +32,7 @@ def delete_comment(comment_id: int) -> None:
 
 
 @click.command()
-@click.option("--after", metavar="ID", type=click.IntRange(0, MAX_ID), default=0, help="Begin behind this comment.")
+@click.option("--after", metavar="ID", type=click.IntRange(0, MAX_ID), default=0, help="Begin after this comment.")
 @with_appcontext
 def render(after: int) -> None:
     """Make the HTML of all comments again, while the service runs.

@@ -51,7 +51,7 @@ class Connection(PsycopgConnection):
     def fetch(self, statement: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Rows:
         """Run one statement that returns rows, in one round trip. Raises psycopg2.Error.
 
-        Statements that are separated by semicolons are one transaction, and the rows are those of the last one.
+        Statements that are separated by semicolons run in one transaction. The rows are those of the last one.
 
         SET LOCAL and the statement are one transaction, so the timeout is for this statement only. A setting of the
         session would leak to other clients behind PgBouncer in transaction mode.

@@ -18,16 +18,16 @@ from postgres.hosts import Hosts
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "migrations"
 
-# Seconds that a migration waits for a table that is in use: everybody else who uses it waits behind the migration.
+# Seconds that a migration waits for a table that is in use. Meanwhile, new requests to it wait too.
 LOCK_TIMEOUT = 0.5
-# Then it lets the others pass for PAUSE seconds, and tries again. It gives up after so many attempts.
+# Then it lets the others pass for PAUSE seconds, and tries again. It gives up after this many attempts.
 ATTEMPTS = 60
 PAUSE = 1
 
-# The key of the advisory lock that one migration at a time holds: any number. Earlier releases wait for 4158042001 in
-# a statement, and an index that is built CONCURRENTLY would wait for that statement.
+# The key of the advisory lock, which one `flask migrate` at a time holds: any number, but not 4158042001. Earlier
+# releases wait for that key in a statement, and an index that is built CONCURRENTLY would wait for that statement.
 ADVISORY_LOCK = 4_158_042_002
-POLL_INTERVAL = 0.1  # seconds between two looks at it
+POLL_INTERVAL = 0.1  # seconds between two attempts to get it
 
 
 class MigrationFailed(Exception):
@@ -69,8 +69,10 @@ def status(database_url: str) -> list[Migration]:
 def migrate(database_url: str) -> list[str]:
     """Apply, in order, the migrations that are not applied yet; returns their names.
 
-    Any number of callers may do so at once. One that ends half-way leaves the schema between two migrations, never
-    within one. Raises DatabaseUnavailable and MigrationFailed.
+    Any number of callers may do so at once. If a caller ends half-way, the schema is between two migrations, never
+    within one. Only an index that is built CONCURRENTLY may stay without its record: the next call builds it again.
+
+    Raises DatabaseUnavailable and MigrationFailed.
     """
     connection = _connect(database_url)
     try:
@@ -95,7 +97,7 @@ def _connect(database_url: str) -> Connection:
 
 
 def _apply_patiently(connection: Connection, database_url: str, name: str) -> bool:
-    """Apply a migration, in as many attempts as it takes to get the locks; False if it was applied before."""
+    """Apply a migration, in at most ATTEMPTS attempts to get the locks; False if it was applied before."""
     for _ in range(ATTEMPTS - 1):
         try:
             return _apply(connection, database_url, name)
@@ -133,8 +135,8 @@ def _apply(connection: Connection, database_url: str, name: str) -> bool:
 def _begin(connection: Connection) -> None:
     """Begin a transaction that holds the advisory lock, as soon as no other migration holds it.
 
-    The lock is the transaction's, since behind PgBouncer a session's lock is none. Nobody waits for it in a statement:
-    an index that is built CONCURRENTLY waits for the end of all statements.
+    The lock belongs to the transaction, because PgBouncer may give the session to another client. Nobody waits for the
+    lock in a statement, because an index that is built CONCURRENTLY waits for the end of all statements.
     """
     while True:
         _execute(connection, "BEGIN")
@@ -146,6 +148,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _run_one_by_one(database_url: str, statements: str) -> None:
+    """Run the statements on an INDEX CONCURRENTLY, each in a transaction of its own. Others are left out."""
     connection = _connect(database_url)
     try:
         for statement in statements.split(";\n"):

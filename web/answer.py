@@ -34,7 +34,7 @@ def to_json(value: object) -> bytes:
 
 
 def entity_tag(body: bytes) -> str:
-    """It is made of the bytes: it is the same in every process, and after a restart."""
+    """The entity tag of a body. It is a hash of the bytes: the same in every process, and after a restart."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
@@ -59,7 +59,7 @@ def conditional(request: Request, answer: Answer) -> Answer:
 def require_match(request: Request, etag: str) -> None:
     """Return if the request has no If-Match, or one with this tag. Raises PreconditionFailed.
 
-    Against RFC 9110 (section 13.1.1) a weak tag matches too: a proxy that compresses an answer makes its tag weak.
+    Unlike RFC 9110 (section 13.1.1), a weak tag matches too: a proxy that compresses an answer makes its tag weak.
     """
     given = request.header("If-Match")
     if given is not None and not parse_etags(given).contains_weak(etag.strip('"')):

@@ -84,7 +84,7 @@ def get_comment(request: Request, id: str) -> Answer:
 
 
 def edit_comment(request: Request, id: str) -> Answer:
-    """`PATCH /comments/ID`, by its author. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
+    """`PATCH /comments/ID`, by its author, in time. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     author_hash = required_author(request)
     edit = Edit.from_json(request.json_body())
     found = own_comment(request, id, author_hash)
@@ -116,7 +116,7 @@ def required_author(request: Request) -> bytes:
 
 
 def own_comment(request: Request, id: str, author_hash: bytes) -> Found:
-    """The comment that its author wants to change. Raises NotFound, Forbidden and PreconditionFailed."""
+    """The comment, for its author only. Raises NotFound, Forbidden, PreconditionFailed and DatabaseUnavailable."""
     found = request.database.find_comment(int(id), author_hash) if is_id(id) else None
     if found is None:
         raise NotFound(NO_COMMENT)
@@ -127,17 +127,17 @@ def own_comment(request: Request, id: str, author_hash: bytes) -> Found:
 
 
 def names_a_version(request: Request) -> bool:
-    """Whether the client wants the comment to be changed only if it is as the client knows it."""
+    """Whether If-Match names a version: then the comment is changed only if it still is that version."""
     return request.header("If-Match") not in (None, "*")
 
 
 def overtaken(request: Request) -> HTTPException:
-    """Why a comment that was there a moment ago could not be changed."""
+    """The error if somebody else has changed or deleted the comment since own_comment() found it."""
     return PreconditionFailed(CHANGED) if names_a_version(request) else NotFound(NO_COMMENT)
 
 
 def comment_answer(status: int, comment: Comment, headers: Headers | None = None) -> Answer:
-    """A comment that was written, with the entity tag that it has now."""
+    """The answer with a comment that was posted or edited, and its entity tag."""
     value = comment.to_dict()
     return json_answer(status, value, [("ETag", entity_tag(to_json(value))), *(headers or [])])
 

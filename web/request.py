@@ -90,7 +90,8 @@ class Request:
     def author_hash(self) -> bytes | None:
         """The SHA-256 of the author's key, or None if there is none. Raises Unauthorized.
 
-        The key is a bearer token (RFC 6750, section 2.1) that the client has made. Nothing keeps the key itself.
+        The key is a bearer token (RFC 6750, section 2.1) of 22 to 255 characters that the client has made. The service
+        never stores the key itself.
         """
         given = self.header("Authorization")
         if given is None:
@@ -101,7 +102,7 @@ class Request:
         return hashlib.sha256(found[1].encode()).digest()
 
     def idempotency_key(self) -> str | None:
-        """The key of a request that has one. Raises BadRequest."""
+        """The Idempotency-Key, or None if there is none. Raises BadRequest."""
         key = self.header("Idempotency-Key")
         if key is not None and not re.fullmatch("[!-~]{1,255}", key):
             raise BadRequest("The Idempotency-Key must be 1 to 255 visible ASCII characters.")
@@ -122,7 +123,7 @@ def whole_number(query: dict[str, str], name: str, *, low: int, high: int) -> in
 
 
 def choice(query: dict[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:
-    """A parameter of the query that has one of few values. Raises BadRequest."""
+    """A parameter of the query that must be one of these choices. Raises BadRequest."""
     text = query.get(name, default)
     if text in choices:
         return text

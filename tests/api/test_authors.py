@@ -14,7 +14,7 @@ from db import CommentDatabase
 from support.postgres import sql
 
 KEY = "0123456789abcdefghijkl"  # the shortest
-OTHER = "another-author's-key-1".replace("'", "_")
+OTHER = "another-author_s-key-1"
 NO_COMMENT = {"error": "There is no comment with this id."}
 NOT_YOURS = {"error": "This is not the key of the comment's author."}
 

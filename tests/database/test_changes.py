@@ -1,4 +1,4 @@
-"""db.py: changes that meet. One is under way, and not committed yet, when the other comes."""
+"""db.py: concurrent changes. One is not committed yet when the other one comes."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +18,7 @@ from support.model import check_table
 from support.postgres import sql
 from support.processes import wait_for
 
-KEY = b"k" * 32  # what the author is known by
+KEY = b"k" * 32  # the hash of the author's key
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -30,7 +30,7 @@ Run = Callable[..., Future[Any]]
 
 @pytest.fixture(autouse=True)
 def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call waits for the other one, however slow this machine is."""
+    """No call reaches its deadline while it waits for another one, however slow this machine is."""
     monkeypatch.setattr(deadline, "CALL_TIMEOUT", 60)
 
 
@@ -43,7 +43,7 @@ def whole_table(database_url: str) -> Iterator[None]:
 
 @pytest.fixture
 def thread_of(database: CommentDatabase) -> Callable[[int], list[Comment]]:
-    """A comment, an answer to it, an answer to that, and so on: so many."""
+    """Stores a chain of this many comments: each answers the one before."""
 
     def store(length: int) -> list[Comment]:
         comments: list[Comment] = []
@@ -56,7 +56,7 @@ def thread_of(database: CommentDatabase) -> Callable[[int], list[Comment]]:
 
 @pytest.fixture
 def meanwhile(database_url: str, pool: ThreadPoolExecutor) -> Run:
-    """Let a call come while another is under way; returns when it waits for that, or has ended without."""
+    """Start a call in another thread; returns when the call waits for a lock, or has ended."""
 
     def run(call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         before = sql(database_url, WAITING)[0][0]
@@ -69,7 +69,7 @@ def meanwhile(database_url: str, pool: ThreadPoolExecutor) -> Run:
 
 @contextmanager
 def under_way(url: str, statement: Callable[..., Any], *arguments: Any, is_undone: bool = False) -> Iterator[Any]:
-    """The statement of another process, which is committed, or else undone, at the end of the block."""
+    """Run a statement in a transaction of its own, which is committed (or rolled back) at the end of the block."""
     with closing(Connection(url, float("inf"))) as other:
         other.autocommit = False
         yield statement(other, *arguments)

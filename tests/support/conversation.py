@@ -1,4 +1,4 @@
-"""A machine that sends requests in any order, and holds the service against the model of model.py."""
+"""A state machine of Hypothesis: it sends requests in random order, and compares the service with model.py."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ targets = st.tuples(st.sampled_from([*["there"] * 6, "gone"]), st.integers(0, 9)
 
 
 class Conversation(RuleBasedStateMachine):
-    """Requests in any order, each to the next of several clients. After each, the pages are those of the model."""
+    """Sends each request by the next of several clients. After each, the pages must be those of the model."""
 
     clients: Sequence[FlaskClient]
     database_url: str
@@ -184,7 +184,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(thread=threads | st.none(), order=orders, limit=st.integers(1, 4), which=targets | st.none())
     def walk(self, thread: str | None, order: str, limit: int, which: Target | None) -> None:
-        """From the beginning, or from behind a comment: one of this thread or not, there or not."""
+        """From the beginning, or after a comment. That may be of another thread, or deleted."""
         after = self.id(which) if which else None
         given = {"thread": thread, "order": order, "limit": limit, "after": after}
         path = f"/comments?{urlencode({name: value for name, value in given.items() if value is not None})}"
@@ -231,7 +231,7 @@ class Conversation(RuleBasedStateMachine):
 
 
 def converse(clients: Sequence[FlaskClient], database_url: str, examples: int, steps: int = 50) -> None:
-    """Let the machine make so many conversations, each of so many steps at most."""
+    """Run this many conversations (examples), each of at most this many steps."""
     chosen = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -1,4 +1,4 @@
-"""A model of the conversation in memory, made from openapi.yaml, and what holds of the table."""
+"""A model in memory of what openapi.yaml promises, and a check of the table."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +41,7 @@ def bearer(author: str | None) -> dict[str, str]:
 
 @dataclass
 class Entry:
-    """A comment as the model has it: what the API shows, and what it hides."""
+    """A comment in the model: the JSON that the API shows, and the keys that it hides."""
 
     shown: dict[str, Any]
     author: str | None
@@ -82,7 +82,7 @@ class Model:
         return [entry for entry in self.entries.values() if entry.shown["parent_id"] == comment_id]
 
     def why_not(self, comment_id: int, author: str | None) -> int | None:
-        """The status for somebody who may not change the comment."""
+        """The status of the error if this author may not change the comment, or else None."""
         entry = self.entries.get(comment_id)
         if author is None:
             return 401
@@ -101,7 +101,7 @@ class Model:
             self.delete(above.shown["id"])
 
     def page(self, thread: str | None, is_newest_first: bool = False, after: int | None = None) -> list[dict[str, Any]]:
-        """All that such a page and those behind it have."""
+        """The comments of such a page and of all pages after it."""
         shown = [entry.shown for entry in self.entries.values() if thread in (None, entry.shown["thread"])]
         ordered = sorted(shown, key=lambda comment: int(comment["id"]), reverse=is_newest_first)
         if after is None:

@@ -1,4 +1,4 @@
-"""markup.py: no text makes the parser work much, and none comes out much longer. bench/markup.py has the times."""
+"""markup.py: no text makes the parser work much, and none comes out much longer. bench/rendering.py has the times."""
 
 import logging
 import sys
