@@ -81,7 +81,7 @@ class CommentDatabase:
         """
         deadline = new_deadline()
         values = (comment.thread, comment.name, comment.comment, comment.parent_id, comment.html)
-        row = (*values, author_hash, idempotency_key)
+        row = NewRow(*values, author_hash, idempotency_key)
         size = sum(len(value) for value in row if isinstance(value, str))
         stored = self._insert_batches.submit(row, deadline, size=size) if self._shares else None
         return stored or self._insert_alone(row, deadline)
@@ -108,7 +108,7 @@ class CommentDatabase:
             while outcome is None:
                 # Two statements: an INSERT that has waited for another transaction can't see what that has committed.
                 # Again, if no row was found and none inserted: the comment with the key was deleted in between.
-                found = statements.find_by_key(connection, row) if row[-1] is not None else None
+                found = statements.find_by_key(connection, row) if row.idempotency_key else None
                 if found:
                     stored, is_same = found
                     outcome = stored if is_same else KeyReused()

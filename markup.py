@@ -19,14 +19,11 @@ ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # without "*", n
 SCHEMES = {"http", "https", "mailto"}
 REL = "nofollow ugc noopener noreferrer"
 
-# A text without any of these needs no parser.
-MARKUP = re.compile(
-    r"""(?mx)
-    [\\`*_\[] | ~~ | :// | <\S | &\#?\w+;   # anywhere
-    | ^(?: [>+-] | \d+[.)] | [^\S\n] )      # at the start of a line: a quote, an item, white space
-    | [^\S\n]$                              # at its end: white space
-    """
-)
+# A text without any of these needs no parser: most comments are such texts.
+INLINE = re.compile(r"[\\`*_\[]|~~|<\S|&#?\w+;")  # and "://"
+FIRST_LINE = re.compile(r"[>+-]|\d+[.)]|\s")  # it begins with a quote, an item or white space
+OTHER_LINES = re.compile(r"\n(?:[>+-]|\d+[.)]|[^\S\n])|[^\S\n]\n")  # one does, or ends with white space
+SPECIAL = re.compile(r"[\\`*_\[~<&]")  # what INLINE begins with: looking for that first is six times faster
 BLANK_LINES = re.compile(r"\n\s*\n")
 
 # Limits on the parser's work: the aim is 20 ms for any text. A comment that exceeds a limit has no markup.
@@ -59,7 +56,7 @@ def render(text: str) -> str:
     not understood as Markdown is shown as it was typed. So is a text that would take the parser too long.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not MARKUP.search(text) or text.count("\n") > MAX_LINES:
+    if not _may_have_markup(text) or text.count("\n") > MAX_LINES:
         return _plain(text)
     try:
         html = _PARSER.render(text)
@@ -68,8 +65,14 @@ def render(text: str) -> str:
     return _CLEANER.clean(html).rstrip("\n")
 
 
+def _may_have_markup(text: str) -> bool:
+    if "://" in text or FIRST_LINE.match(text) or (SPECIAL.search(text) and INLINE.search(text)):
+        return True
+    return "\n" in text and OTHER_LINES.search(text) is not None
+
+
 def _plain(text: str) -> str:
-    """Paragraphs and line breaks only. It is what the parser and the cleaner make of a text without MARKUP."""
+    """Paragraphs and line breaks only. It is what the parser and the cleaner make of a text without markup."""
     html = escape(text, quote=False).replace("\u00a0", "&nbsp;")
     return "\n".join("<p>" + part.replace("\n", "<br>\n") + "</p>" for part in BLANK_LINES.split(html))
 

@@ -5,7 +5,7 @@ They raise psycopg2.Error. db.py chooses the connection and handles the errors.
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from comment import MAX_ID, Comment, Edit
 from postgres.deadline import Connection
@@ -19,43 +19,49 @@ def utc(column: str) -> str:
 # In the order of Comment's fields.
 COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}"
 
-# The columns that are stored with a new comment, and their types.
-STORED = {
-    "thread": "text",
-    "name": "text",
-    "comment": "text",
-    "parent_id": "bigint",
-    "html": "text",
-    "author_hash": "bytea",
-    "idempotency_key": "text",
-}
-NAMES = ", ".join(STORED)
+
+class NewRow(NamedTuple):
+    """What is stored of a new comment."""
+
+    thread: str
+    name: str
+    comment: str
+    parent_id: int | None
+    html: str | None
+    author_hash: bytes | None
+    idempotency_key: str | None
+
+
+TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text")  # of NewRow
+NEW = ", ".join(NewRow._fields)
+
 INSERT = (
-    f"INSERT INTO comments ({NAMES}) VALUES ({', '.join(['%s'] * len(STORED))})"
+    f"INSERT INTO comments ({NEW}) VALUES ({', '.join(['%s'] * len(TYPES))})"
     f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
 )
 
 # Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
-# The rows are inserted in the order of their keys: otherwise two batches with the same keys could deadlock. A reply to
-# a comment that is not there is left out: otherwise the whole batch would fail.
+# The rows are inserted in the order of their keys: otherwise two batches with the same keys could deadlock.
 INSERT_SEVERAL = f"""
     WITH given AS MATERIALIZED (
-        SELECT nextval('comments_id_seq') AS id, {NAMES}, number
-        FROM unnest({", ".join(f"%s::{kind}[]" for kind in STORED.values())}) WITH ORDINALITY AS given ({NAMES}, number)
+        SELECT nextval('comments_id_seq') AS id, {NEW}, number
+        FROM unnest({", ".join(f"%s::{kind}[]" for kind in TYPES)}) WITH ORDINALITY AS given ({NEW}, number)
         ORDER BY number
     ), stored AS (
-        INSERT INTO comments (id, {NAMES}) SELECT id, {NAMES} FROM given
-        WHERE parent_id IS NULL OR EXISTS (
-            SELECT FROM comments AS parent WHERE parent.thread = given.thread AND parent.id = given.parent_id
-        )
-        ORDER BY thread, idempotency_key
+        INSERT INTO comments (id, {NEW}) SELECT id, {NEW} FROM given {{which}} ORDER BY thread, idempotency_key
         ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""
 
+# A reply to a comment that is not there is left out: otherwise the whole batch would fail. Where there are no replies,
+# this would only make PostgreSQL plan for longer.
+WITH_PARENT = """WHERE parent_id IS NULL OR EXISTS (
+    SELECT FROM comments AS parent WHERE parent.thread = given.thread AND parent.id = given.parent_id
+)"""
+
 # The comment with an idempotency key, and whether a new one has the same content. After an edit, name and text are not
 # compared.
-FIND = f"""
+FIND_BY_KEY = f"""
     SELECT {COLUMNS}, (parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s)
         AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
     FROM comments WHERE thread = %s AND idempotency_key = %s"""
@@ -111,8 +117,6 @@ STORE_HTML = """
         AND status <> 'deleted'
     RETURNING comments.id"""
 
-NewRow = tuple[Any, ...]  # in the order of STORED
-
 
 class Text(NamedTuple):
     """The text of a comment, and its stored HTML or None."""
@@ -151,9 +155,8 @@ class Page:
 
 def has_parent(connection: Connection, row: NewRow) -> bool:
     """Whether the comment that this row answers is there; True if it answers none."""
-    thread, _, _, parent_id, *_ = row
     statement = "SELECT 1 FROM comments WHERE thread = %s AND id = %s"
-    return parent_id is None or bool(connection.fetch(statement, (thread, parent_id)))
+    return row.parent_id is None or bool(connection.fetch(statement, (row.thread, row.parent_id)))
 
 
 def insert(connection: Connection, row: NewRow) -> Comment | None:
@@ -163,7 +166,8 @@ def insert(connection: Connection, row: NewRow) -> Comment | None:
 
 def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
     """Insert rows; for each, the stored comment, or None if its key is taken or its parent does not exist."""
-    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL}"
+    which = WITH_PARENT if any(row.parent_id for row in new) else ""
+    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL.format(which=which)}"
     numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
     stored = {number: Comment.from_row(row) for number, *row in numbered}
     return [stored.get(number) for number in range(1, len(new) + 1)]
@@ -171,8 +175,8 @@ def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | 
 
 def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
     """The comment with the idempotency key of this row, and whether it has the content of this row; or None."""
-    thread, name, comment, parent_id, _, author_hash, key = row
-    rows = connection.fetch(FIND, (parent_id, author_hash, name, comment, thread, key))
+    content = (row.parent_id, row.author_hash, row.name, row.comment)
+    rows = connection.fetch(FIND_BY_KEY, (*content, row.thread, row.idempotency_key))
     return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
 
 

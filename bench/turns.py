@@ -48,8 +48,7 @@ def literal(value: object) -> str:
 
 
 def new_row(text: str) -> statements.NewRow:
-    values = {"thread": WRITTEN, "name": "Ada Lovelace", "comment": text, "html": render(text)}
-    return tuple(values.get(column) for column in statements.STORED)
+    return statements.NewRow(WRITTEN, "Ada Lovelace", text, None, render(text), None, None)
 
 
 # What the service sends for a request that comes alone.

@@ -79,7 +79,7 @@ def migrate(database_url: str) -> list[str]:
         _refuse_other_encodings(connection)
         return [name for name in names() if _apply_patiently(connection, database_url, name)]
     except Error as error:
-        raise translate(error) or MigrationFailed("A migration failed and is undone.") from error
+        raise translate(error) or MigrationFailed("A migration failed. It is not applied.") from error
     finally:
         connection.close()  # and with it the transaction that did not come to its COMMIT
 
@@ -148,11 +148,11 @@ def _begin(connection: Connection) -> None:
 
 
 def _run_one_by_one(database_url: str, statements: str) -> None:
-    """Run the statements on an INDEX CONCURRENTLY, each in a transaction of its own. Others are left out."""
+    """Run statements that end with a semicolon and a line break, each in a transaction of its own."""
     connection = _connect(database_url)
     try:
         for statement in statements.split(";\n"):
-            if "INDEX CONCURRENTLY" in statement:
+            if statement.strip():
                 _execute(connection, statement)
     finally:
         connection.close()

@@ -24,8 +24,13 @@ class Answer(NamedTuple):
 
 def json_answer(status: int, value: object, headers: Headers | None = None) -> Answer:
     """An answer in JSON that no cache stores."""
+    return unstored_answer(status, to_json(value), headers)
+
+
+def unstored_answer(status: int, body: bytes, headers: Headers | None = None) -> Answer:
+    """The same, with JSON that is made already."""
     always = [("Cache-Control", "no-store"), ("Content-Type", "application/json")]
-    return Answer(status, [*(headers or []), *always], to_json(value))
+    return Answer(status, [*(headers or []), *always], body)
 
 
 def to_json(value: object) -> bytes:

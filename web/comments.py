@@ -14,10 +14,10 @@ from web.answer import (
     Headers,
     conditional,
     entity_tag,
-    json_answer,
     require_match,
     tagged_answer,
     to_json,
+    unstored_answer,
 )
 from web.request import Request, choice, whole_number
 
@@ -138,8 +138,8 @@ def overtaken(request: Request) -> HTTPException:
 
 def comment_answer(status: int, comment: Comment, headers: Headers | None = None) -> Answer:
     """The answer with a comment that was posted or edited, and its entity tag."""
-    value = comment.to_dict()
-    return json_answer(status, value, [("ETag", entity_tag(to_json(value))), *(headers or [])])
+    body = to_json(comment.to_dict())
+    return unstored_answer(status, body, [("ETag", entity_tag(body)), *(headers or [])])
 
 
 def is_id(text: str) -> bool:

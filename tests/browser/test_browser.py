@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from support.postgres import sql
-from support.processes import ROOT, Server, serving
+from support.processes import FLASK, ROOT, Server, run, serving
 
 CHROMIUM = shutil.which("chromium")
 HOSTILE = "<b>bold</b><script>document.title = 'owned'</script> שלום 👩‍👩‍👧‍👦"
@@ -105,17 +105,33 @@ def test_the_page_says_when_a_comment_was_written_in_the_words_of_the_reader(
 
 
 def test_no_word_makes_the_page_wider_than_its_window(page: Page, site: str, service: Server) -> None:
-    service.post("N" * 100, "w" * 10_000, thread="/page.html")
+    for text in ("w" * 9_990, "    " + "code " * 100):
+        service.post("N" * 100, f"x\n\n{text}", thread="/page.html")
     page.goto(f"{site}/page.html")
-    expect(page.get_by_role("listitem")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has=page.locator("time"))).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
 def test_the_lines_of_a_comment_stay_lines(page: Page, site: str, service: Server) -> None:
     page.goto(f"{site}/page.html")
-    send(page, "Ada", "for:\n    one")
+    send(page, "Ada", "one\ntwo\n\n    three")
     expect(page.get_by_role("listitem")).to_have_count(1)
-    assert page.locator("li p").inner_text() == "for:\n    one"
+    assert page.locator("li div").inner_text() == "one\ntwo\n\nthree\n"
+    assert page.locator("li pre code").inner_text() == "three\n"
+
+
+def test_the_page_shows_markdown_and_leaves_deleted_comments_out(
+    page: Page, site: str, service: Server, database_url: str
+) -> None:
+    question = service.post("Ada", "*Hello*, see https://example.org", thread="/page.html").json()
+    reply = {"name": "Grace", "comment": "Hi", "thread": "/page.html", "parent_id": question["id"]}
+    assert service.http.post("/comments", json=reply).status_code == 201
+    page.goto(f"{site}/page.html")
+    expect(page.locator("li em")).to_have_text("Hello")
+    expect(page.get_by_role("link")).to_have_attribute("href", "https://example.org")
+    assert run([*FLASK, "delete-comment", str(question["id"])], DATABASE_URL=database_url).returncode == 0
+    page.reload()
+    expect(page.get_by_role("listitem")).to_have_count(1)
 
 
 def test_the_page_shows_what_is_wrong(page: Page, site: str, service: Server) -> None:

@@ -88,7 +88,7 @@ def answer(parent: Comment | None) -> Comment:
 
 
 def row(parent: Comment | None, text: str = "Hello") -> statements.NewRow:
-    return ("/post", "Grace", text, parent and parent.id, None, KEY, None)
+    return statements.NewRow("/post", "Grace", text, parent and parent.id, None, KEY, None)
 
 
 def left(url: str) -> list[tuple[int, str]]:

@@ -354,7 +354,7 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
     for thread in ("big", "7"):
         database.create_comment(Comment(None, "Ada", "Hello", thread), "700000" if thread == "big" else "7")
     database.check_ready()
-    rows: list[NewRow] = [(thread, "Ada", "Hello", 500_000, "", None, None) for thread in ("big", "7")]
+    rows = [NewRow(thread, "Ada", "Hello", 500_000, "", None, None) for thread in ("big", "7")]
     with database._pool.connection(to_write=True) as connection:
         assert [stored is not None for stored in insert_several(connection, rows)] == [True, False]
     assert len(plans) == 73

@@ -287,6 +287,6 @@ def test_batches_of_two_processes_with_the_same_keys_do_not_deadlock(
     one, other = (Connection(database_url, float("inf")) for _ in range(2))
     with closing(one), closing(other):
         for n in range(200):
-            rows: list[NewRow] = [("", "Ada", "Hello", None, "", None, f"{n} {key}") for key in "abcdefgh"]
+            rows = [NewRow("", "Ada", "Hello", None, "", None, f"{n} {key}") for key in "abcdefgh"]
             both = [pool.submit(insert_several, one, rows), pool.submit(insert_several, other, rows[::-1])]
             assert sum(stored is not None for future in both for stored in future.result()) == len(rows)
