@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn, Self
 
-from markup import render
+from markup import plain, render
 
 # In Unicode code points, after white space at both ends is trimmed. migrations/ holds the same.
 MAX_NAME = 100
@@ -13,6 +13,7 @@ MAX_COMMENT = 10_000
 MAX_THREAD = 512
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
+MAX_RENDERED = 50_000  # characters of a page whose Markdown is rendered when it is read
 
 # What is trimmed: the white space of JavaScript's trim(), so that the patterns of openapi.yaml can say it as \s.
 # https://tc39.es/ecma262/#prod-WhiteSpace
@@ -94,6 +95,20 @@ class Comment(NamedTuple):
             "edited_at": self.edited_at,
             "verified": False,  # nobody signs in yet
         }
+
+
+def with_html(comments: list[Comment]) -> list[Comment]:
+    """Make the HTML that is missing in these comments, which are shown together. Changes the list, and returns it.
+
+    Markdown takes time, and nobody else is served meanwhile: beyond MAX_RENDERED characters, comments have no markup.
+    """
+    left = MAX_RENDERED
+    for place, comment in enumerate(comments):
+        if comment.html is None:
+            left -= len(comment.comment)
+            make_html = render if left >= 0 else plain
+            comments[place] = comment._replace(html=make_html(comment.comment))
+    return comments
 
 
 class Edit(NamedTuple):

@@ -1,7 +1,9 @@
 """The comments in PostgreSQL: which connection a call takes, which calls share a statement, and what is cached."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import psycopg2
 from psycopg2.errors import ForeignKeyViolation
@@ -12,7 +14,7 @@ from markup import render
 from postgres import migrations
 from postgres.batches import Batches
 from postgres.connections import ConnectionPool
-from postgres.deadline import new_deadline
+from postgres.deadline import Connection, new_deadline
 from postgres.errors import SchemaNotCurrent, is_rolled_back
 from postgres.hosts import Hosts
 from postgres.page_cache import SNAPSHOT, PageCache
@@ -24,6 +26,7 @@ MAX_CHARACTERS = 100_000
 
 RENDERED_AT_ONCE = 100  # comments, by `flask render`
 
+Change = Callable[[Connection], Any]
 PageKey = tuple[int, int | None, str | None, bool]  # limit, after, thread, newest_first
 
 
@@ -60,6 +63,7 @@ class CommentDatabase:
         self._cache: PageCache[Page] | None = PageCache(self._prover) if caches else None
         self._page_batches = Batches(self._get_page)
         self._insert_batches = Batches(self._insert, MAX_ROWS, MAX_CHARACTERS)
+        self._change_batches: Batches[Change, Any] = Batches(self._change, max_items=1)
         self._shares = shares
 
     def create_comment(
@@ -137,21 +141,24 @@ class CommentDatabase:
         `comment` is what find_comment() returned. None if it was deleted since or, with `if_unchanged`, edited. Neither
         the author nor the age is checked here.
         """
-        with self._pool.connection(to_write=True) as connection:
-            return statements.edit(connection, comment, edit, if_unchanged)
+        change = partial(statements.edit, comment=comment, new=edit, if_unchanged=if_unchanged)
+        edited: Comment | None = self._change_batches.submit(change, new_deadline(), lane=comment.thread)
+        return edited
 
     def delete_comment(self, comment: Comment, if_unchanged: bool = False) -> bool:
         """Delete a comment for good; False if it is deleted already or, with `if_unchanged`, was edited since.
 
         A comment with replies becomes a tombstone: a row without name, text or key. A tombstone is deleted with its
-        last reply, and so is a tombstone above it. The statement runs again if a reply has come meanwhile.
+        last reply, and so is a tombstone above it. The statement runs again if a reply has come meanwhile, or if there
+        are very many tombstones.
         """
-        with self._pool.connection(to_write=True) as connection:
-            while True:
-                try:
-                    return statements.delete(connection, comment, if_unchanged)
-                except ForeignKeyViolation:
-                    pass  # a reply has come meanwhile: the next attempt sees it, and leaves a tombstone
+        change = partial(statements.delete, comment=comment, if_unchanged=if_unchanged)
+        return bool(self._change_batches.submit(change, new_deadline(), lane=comment.thread))
+
+    def _change(self, changes: list[Change], deadline: float) -> list[Any]:
+        """Run an edit or a deletion. Those of a thread wait for each other before, so that they hold no connections."""
+        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+            return [change(connection) for change in changes]
 
     def get_page(
         self, limit: int, after: int | None = None, thread: str | None = None, newest_first: bool = False

@@ -34,14 +34,16 @@ MAX_WORK = 9_000  # about microseconds, as bench/rendering.py measured them; _li
 COSTS = (
     {"<": 15, "\n": 10, "[": 10, "://": 20}
     | dict.fromkeys("*_~", 13)
-    | dict.fromkeys("&`", 5)
-    | dict.fromkeys("!#$%+-:=>@\\]^{}", 2)
+    | dict.fromkeys("&\\`", 5)
+    | dict.fromkeys("!#$%+-:=>@]^{}", 2)
 )
 
 # What stands before and after the ":" of a URL. The URL ends at a character that RFC 3986 does not allow, or at the
 # punctuation of Chinese and Japanese.
 URL_START = re.compile(r"(?i)(?:^|[\W_])(https?)$")
 URL_REST = re.compile(r"://(?=[^\W_])[^\s<>\"\\^`{|}\[\]\u3000-\u303f\uff00-\uffef]+")
+# How the target of a link begins. A host is needed: on a page with https, browsers take "https:a" for a path.
+LINK = re.compile(r"(?i)https?://[^\s/?#]+(?:[/?#]|\Z)|mailto:\S")
 LANGUAGE = re.compile(r"[\w+#.-]*")
 
 
@@ -55,14 +57,18 @@ def render(text: str) -> str:
     The text is one that Comment.from_json() has taken. For its 10,000 characters the HTML has at most 100,000. What is
     not understood as Markdown is shown as it was typed. So is a text that would take the parser too long.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _lines(text)
     if not _may_have_markup(text) or text.count("\n") > MAX_LINES:
-        return _plain(text)
+        return plain(text)
     try:
         html = _PARSER.render(text)
     except _TooMuch:
-        return _plain(text)
+        return plain(text)
     return _CLEANER.clean(html).rstrip("\n")
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _may_have_markup(text: str) -> bool:
@@ -71,9 +77,9 @@ def _may_have_markup(text: str) -> bool:
     return "\n" in text and OTHER_LINES.search(text) is not None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Paragraphs and line breaks only. It is what the parser and the cleaner make of a text without markup."""
-    html = escape(text, quote=False).replace("\u00a0", "&nbsp;")
+    html = escape(_lines(text), quote=False).replace("\u00a0", "&nbsp;")
     return "\n".join("<p>" + part.replace("\n", "<br>\n") + "</p>" for part in BLANK_LINES.split(html))
 
 
@@ -81,7 +87,7 @@ class _Parser(MarkdownIt):
     """Keeps a link as it was typed, because browsers encode it. A link with another scheme, or none, is text."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802
-        return url.partition(":")[0].lower() in SCHEMES
+        return LINK.match(url) is not None
 
     def normalizeLink(self, url: str) -> str:  # noqa: N802
         return url

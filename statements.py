@@ -7,8 +7,10 @@ import zlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from comment import MAX_ID, Comment, Edit
-from postgres.deadline import Connection
+from psycopg2.errors import ForeignKeyViolation
+
+from comment import MAX_ID, Comment, Edit, with_html
+from postgres.deadline import Connection, Rows
 
 
 def utc(column: str) -> str:
@@ -69,11 +71,19 @@ FIND_BY_KEY = f"""
 # Milliseconds that several comments wait for other transactions, for instance for one with the same key.
 LOCK_TIMEOUT = 100
 
+# The most tombstones that one statement deletes.
+LEVELS = 1_000
+# Milliseconds that an edit or a deletion waits for another one.
+CHANGE_LOCK_TIMEOUT = 500
+
 # Edits and deletions in a thread run one after another, so that a deletion sees which replies others have deleted. Each
 # takes this advisory lock: its first key is any number, its second a hash of the thread. (Threads with the same hash
 # wait for each other too.) READ COMMITTED lets the next statement see what the holder before has committed, even if the
 # server's default is a higher isolation level.
-LOCK = "SET LOCAL transaction_isolation = 'read committed'; SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
+LOCK = (
+    "SET LOCAL transaction_isolation = 'read committed'; SET LOCAL lock_timeout = %(lock_timeout)s;"
+    " SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
+)
 # `html` is not compared: `flask render` may have made it again.
 UNCHANGED = (
     "(NOT %(if_unchanged)s OR (name, comment, edited_at) IS NOT DISTINCT FROM (%(name)s, %(comment)s, %(edited_at)s))"
@@ -85,28 +95,36 @@ EDIT = f"""{LOCK}; UPDATE comments
     WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED} RETURNING {COLUMNS}"""
 
 # `target` is the comment. `gone` are the rows to delete: the comment, if it has no replies, and each tombstone above it
-# that has no other reply. If `gone` is empty, the comment becomes a tombstone.
+# that has no other reply, in all LEVELS at most. If `gone` is empty, the comment becomes a tombstone. What is returned
+# is the tombstone to go on with, as the next `target`, or NULL.
+#
+# LATERAL with LIMIT, and arrays, make PostgreSQL use both columns of an index. With joins it may read the whole thread
+# for each level, as long as its statistics do not know the thread.
 DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
         SELECT id, parent_id FROM comments
-        WHERE thread = %(thread)s AND id = %(id)s AND status <> 'deleted' AND {UNCHANGED}
+        WHERE thread = %(thread)s AND id = %(id)s AND (status = 'deleted') = %(is_tombstone)s AND {UNCHANGED}
     ), gone AS (
-        SELECT id, parent_id FROM target
-        WHERE NOT EXISTS (SELECT FROM comments AS reply WHERE thread = %(thread)s AND reply.parent_id = target.id)
+        SELECT id, parent_id, 1 AS level FROM target WHERE (
+            SELECT reply.id FROM comments AS reply WHERE thread = %(thread)s AND reply.parent_id = target.id LIMIT 1
+        ) IS NULL
     UNION ALL
-        SELECT above.id, above.parent_id
-        FROM gone JOIN comments AS above ON above.thread = %(thread)s AND above.id = gone.parent_id
-        WHERE above.status = 'deleted' AND NOT EXISTS (
-            SELECT FROM comments AS reply
-            WHERE thread = %(thread)s AND reply.parent_id = above.id AND reply.id <> gone.id
-        )
+        SELECT above.id, above.parent_id, level + 1
+        FROM gone CROSS JOIN LATERAL (
+            SELECT id, parent_id FROM comments
+            WHERE thread = %(thread)s AND id = gone.parent_id AND status = 'deleted' LIMIT 1
+        ) AS above
+        WHERE level < {LEVELS} AND (
+            SELECT reply.id FROM comments AS reply
+            WHERE thread = %(thread)s AND reply.parent_id = above.id AND reply.id <> gone.id LIMIT 1
+        ) IS NULL
     ), deleted AS (
-        DELETE FROM comments WHERE thread = %(thread)s AND id IN (SELECT id FROM gone)
+        DELETE FROM comments WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM gone))
     ), emptied AS (
         UPDATE comments SET status = 'deleted', name = '', comment = '', html = '',
             edited_at = NULL, author_hash = NULL, idempotency_key = NULL
-        WHERE thread = %(thread)s AND id IN (SELECT id FROM target) AND NOT EXISTS (SELECT FROM gone)
+        WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM target WHERE NOT EXISTS (SELECT FROM gone)))
     )
-    SELECT id FROM target"""
+    SELECT (SELECT parent_id FROM gone WHERE level = {LEVELS}) FROM target"""
 
 # Skips a comment that was edited meanwhile: its text differs, and its HTML is already new.
 STORE_HTML = """
@@ -202,12 +220,25 @@ def edit(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool
 
 
 def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool:
-    """Delete a comment, or make it a tombstone if it has replies.
+    """Delete a comment, or make it a tombstone, and delete the tombstones above it that lose their last reply.
 
-    False if it is deleted already or, with `if_unchanged`, was edited meanwhile. Raises ForeignKeyViolation if a reply
-    came meanwhile.
+    False if the comment does not exist any more or, with `if_unchanged`, was edited meanwhile. Each statement is
+    committed by itself: the first one has deleted the comment.
     """
-    return bool(connection.fetch(DELETE, _change(comment, if_unchanged)))
+    parameters = _change(comment, if_unchanged) | {"is_tombstone": False}
+    rows = _delete(connection, parameters)
+    is_deleted = bool(rows)
+    while rows and (above := rows[0][0]):
+        rows = _delete(connection, parameters | {"id": above, "if_unchanged": False, "is_tombstone": True})
+    return is_deleted
+
+
+def _delete(connection: Connection, parameters: dict[str, object]) -> Rows:
+    while True:
+        try:
+            return connection.fetch(DELETE, parameters)
+        except ForeignKeyViolation:
+            pass  # a reply has come meanwhile: the next attempt sees it
 
 
 def read_texts(connection: Connection, after: int, limit: int) -> list[Text]:
@@ -231,7 +262,8 @@ def last_id(connection: Connection) -> int:
 def _change(comment: Comment, if_unchanged: bool) -> dict[str, object]:
     """The parameters of EDIT and DELETE."""
     lock = zlib.crc32(comment.thread.encode()) - 2**31  # an int of PostgreSQL
-    return {**comment._asdict(), "lock": lock, "if_unchanged": if_unchanged}
+    own = {"lock": lock, "lock_timeout": CHANGE_LOCK_TIMEOUT, "if_unchanged": if_unchanged}
+    return comment._asdict() | own
 
 
 def read_page(
@@ -263,5 +295,5 @@ def read_page(
             f" ORDER BY thread {order}, id {order} LIMIT %s",
             (thread, above, thread, up_to, limit + 1),
         )
-    comments = [Comment.from_row(row[1:]) for row in rows[:limit]]
+    comments = with_html([Comment._make(row[1:]) for row in rows[:limit]])
     return (rows[0][0] if rows else None), Page(comments, has_more=len(rows) > limit)

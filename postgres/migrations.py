@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from psycopg2 import Error
-from psycopg2.errors import LockNotAvailable
+from psycopg2.errors import DeadlockDetected, InternalError_, LockNotAvailable
 
 from postgres.deadline import CALL_TIMEOUT, Connection, Rows
 from postgres.errors import translate
@@ -101,7 +101,7 @@ def _apply_patiently(connection: Connection, database_url: str, name: str) -> bo
     for _ in range(ATTEMPTS - 1):
         try:
             return _apply(connection, database_url, name)
-        except LockNotAvailable:
+        except (LockNotAvailable, DeadlockDetected, InternalError_):
             _execute(connection, "ROLLBACK")
             time.sleep(PAUSE)
     return _apply(connection, database_url, name)
@@ -151,6 +151,7 @@ def _run_one_by_one(database_url: str, statements: str) -> None:
     """Run statements that end with a semicolon and a line break, each in a transaction of its own."""
     connection = _connect(database_url)
     try:
+        _execute(connection, "SET statement_timeout = 0")
         for statement in statements.split(";\n"):
             if statement.strip():
                 _execute(connection, statement)

@@ -1,7 +1,7 @@
 """The calls on comments. app.py says on which paths they are, openapi.yaml what they promise."""
 
 import re
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from urllib.parse import urlencode
 
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound, PreconditionFailed, Unauthorized
@@ -64,7 +64,7 @@ def those_that_fit(page: Page) -> list[Comment]:
     if page.size <= SMALL_PAGE:
         return page.comments
     sizes = accumulate(len(to_json(comment.to_dict())) for comment in page.comments)
-    return [comment for comment, size in zip(page.comments, sizes, strict=True) if size <= MAX_PAGE]
+    return [comment for comment, _ in zip(page.comments, takewhile(lambda size: size <= MAX_PAGE, sizes), strict=False)]
 
 
 def create_comment(request: Request) -> Answer:

@@ -32,6 +32,7 @@ Run = Callable[..., Future[Any]]
 def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """No call reaches its deadline while it waits for another one, however slow this machine is."""
     monkeypatch.setattr(deadline, "CALL_TIMEOUT", 60)
+    monkeypatch.setattr(statements, "CHANGE_LOCK_TIMEOUT", 60_000)
 
 
 @pytest.fixture(autouse=True)

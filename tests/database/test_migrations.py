@@ -209,6 +209,28 @@ def test_an_index_that_failed_half_way_is_built_again(
     assert sql(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'grown_idx'::regclass") == [(True,)]
 
 
+def test_an_index_whose_migration_is_killed_is_built_by_the_next_one(
+    new_database: NewDatabase, checkout: Path, pool: ThreadPoolExecutor
+) -> None:
+    """PostgreSQL goes on with the index of the one that was killed, and the next one comes meanwhile."""
+    url = new_database()
+    sql(url, "CREATE TABLE grown (x int)")
+    (checkout / "migrations" / "9999_index.sql").write_text(INDEX)
+    with closing(psycopg2.connect(url)) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO grown VALUES (1)")  # the index waits for the end of this transaction
+        process = subprocess.Popen([*FLASK, "migrate"], cwd=checkout, env=environment(DATABASE_URL=url))
+        builds = "SELECT count(*) FROM pg_locks WHERE relation = 'grown'::regclass AND mode LIKE 'ShareUpdate%'"
+        wait_for(lambda: sql(url, builds) == [(1,)], "the index to be built")
+        process.kill()
+        process.wait()
+        second = pool.submit(run, [*FLASK, "migrate"], checkout, DATABASE_URL=url)
+        wait_for(lambda: sql(url, f"{builds} AND NOT granted") == [(1,)], "the next one to wait for it")
+        writer.commit()
+    done = second.result()
+    assert (done.returncode, done.stdout) == (0, "Applied 9999_index.\n"), done.stderr
+    assert sql(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'grown_idx'::regclass") == [(True,)]
+
+
 def test_a_database_of_another_encoding_is_refused(new_database: NewDatabase) -> None:
     url = new_database("ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(MigrationFailed, match="UTF8, not LATIN1"):

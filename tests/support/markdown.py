@@ -59,7 +59,7 @@ UNITS = [
     *("&ngE;",),
     *("<", "<a", "<a>", "<a:b>", "<http://a> ", "<a@b.c>", "<a@", "<a@a.", "http://", "http://a ", "http://("),
     *("://", "http://a) ", "http://a.,", "http://a@b:1/ ", "https://a.b/c?d=e&f ", "x://a", "http://é ", "!"),
-    *(":", "$", "a-", "="),
+    *(":", "$", "a-", "=", "\\1)", "é](\\a"),
     *(">", "> ", ">a\n", "> a\n\n", ">>a\n", "> > > > > > > > > a\n", ">>>>>>>>>>>a\n", "> - a\n", "- > a\n"),
     *("> ```\n",),
     *("- ", "- a\n", "- a\n\n", "-\n", "-\ta\n", "- a\n+ a\n", "- - - - a\n", "* a\n", "1. ", "1. a\n"),
@@ -107,7 +107,7 @@ HOSTILE = [*map(repeated, UNITS), *GROWING]
 
 def is_parsed(text: str) -> bool:
     """Whether it has markup, and exceeds no limit."""
-    return render(text) != markup._plain(text)
+    return render(text) != markup.plain(text)
 
 
 def just_allowed(unit: str) -> str:

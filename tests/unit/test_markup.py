@@ -142,6 +142,11 @@ def test_an_image_is_a_link(text: str) -> None:
         "/\\a.de",
         "\\/\\/a.de",
         "http&#9;:a",
+        "http:a.de",
+        "https:/a.de",
+        "https:///a.de",
+        "HTTP:",
+        "mailto:",
     ],
 )
 def test_no_other_scheme_gets_into_a_link(href: str) -> None:
