@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from markup import render
 
-from support.markdown import GROWING, LONG, PROSE, REPLY, UNITS, is_parsed, just_allowed, repeated
+from support.markdown import GROWING, LONG, PROSE, REPLY, UNITS, is_parsed, repeated
 from support.processes import ROOT
 
 DOCUMENT = ROOT / "docs" / "markdown.md"
@@ -32,7 +32,6 @@ def milliseconds(text: str, runs: int) -> list[float]:
 def hostile() -> dict[str, str]:
     """Each text by its name."""
     texts = {f"{unit!r}, repeated": repeated(unit) for unit in UNITS}
-    texts |= {f"{unit!r}, as often as the limits allow": just_allowed(unit) for unit in UNITS}
     return texts | {f"{text[:12]!r}, growing": text for text in GROWING}
 
 

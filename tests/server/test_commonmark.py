@@ -15,7 +15,7 @@ from support.html import Document
 from support.markdown import is_kept, is_safe
 from support.processes import PYTHON, ROOT, run
 
-LOCKED = json.loads((ROOT / "Pipfile.lock").read_text())["default"]["markdown-it-py"]
+LOCKED = json.loads((ROOT / "Pipfile.lock").read_text())["develop"]["markdown-it-py"]
 DOWNLOAD = ("-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes")
 
 

@@ -1,7 +1,6 @@
 """Texts for markup.py: typical ones, long ones, and those that cost the parser most."""
 
 import re
-from bisect import bisect_left
 
 import markup
 from markup import ATTRIBUTES, REL, SCHEMES, TAGS, render
@@ -106,13 +105,8 @@ HOSTILE = [*map(repeated, UNITS), *GROWING]
 
 
 def is_parsed(text: str) -> bool:
-    """Whether it has markup, and exceeds no limit."""
+    """Whether it has markup."""
     return render(text) != markup.plain(text)
-
-
-def just_allowed(unit: str) -> str:
-    """As many repetitions as the limits allow: of these texts, the most work for the parser. "" without markup."""
-    return unit * bisect_left(range(1, 10_000 // len(unit) + 1), True, key=lambda n: not is_parsed(unit * n))
 
 
 def is_safe(document: Document) -> bool:
@@ -137,6 +131,6 @@ def is_kept(text: str, document: Document) -> bool:
     text = re.sub(r"&#?\w{1,32};", "", text)
     text = re.sub(r"""\s("[^"]*"|'[^']*'|\([^()]*\))\s*\)""", "", text)
     text = re.sub(rf"(?m)^[ \t]*(?:{item})+", "", text)
-    text = re.sub(r"(?m)^([ \t]*(?:`{3,}|~{3,})[ \t]*)[\w+#.-]+[ \t]*$", r"\1", text)
+    text = re.sub(r"(?m)^([ \t]*(?:`{3,}|~{3,})[ \t]*)[\w+#.\\-]+[ \t]*$", r"\1", text)
     shown = iter(document.shown)
     return all(character in shown for character in text if character.isalnum())

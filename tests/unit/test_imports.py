@@ -24,4 +24,4 @@ def test_greenlets_are_gunicorn_s_and_of_whoever_waits_for_postgresql() -> None:
 
 
 def test_markdown_and_its_cleaner_are_for_markup() -> None:
-    assert importers("markdown_it") == importers("nh3") == {"markup.py"}
+    assert importers("pyromark") == importers("nh3") == {"markup.py"}
