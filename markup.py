@@ -14,20 +14,19 @@ ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "*": set[str]()}  # without "*", n
 SCHEMES = {"http", "https", "mailto"}
 REL = "nofollow ugc noopener noreferrer"
 
-# A text without any of these needs no parser: most comments are such texts.
-INLINE = re.compile(r"[\\`*_\[]|~~|<\S|&#?\w+;")  # and "://"
-FIRST_LINE = re.compile(r"[>+-]|#{1,6}(?:\s|\Z)|\d+[.)]|\s")  # it begins with a quote, a heading, an item, white space
-OTHER_LINES = re.compile(
-    r"\n(?:[>+=-]|#{1,6}(?:\s|\Z)|\d+[.)]|[^\S\n])|[^\S\n]\n"
-)  # one does, or ends with white space
-SPECIAL = re.compile(r"[\\`*_\[~<&]")  # what INLINE begins with: looking for that first is six times faster
+# A text without any of these needs no parser: most comments are such texts. Within a line ("://" too):
+INLINE = re.compile(r"[\\`*_\[]|~~|<\S|&#?\w+;")
+# What INLINE begins with: looking for that first is six times faster.
+SPECIAL = re.compile(r"[\\`*_\[~<&]")
+# At the start of a line: a quote, a heading, an item, white space. At its end: white space.
+FIRST_LINE = re.compile(r"[>+-]|#{1,6}(?:\s|\Z)|\d+[.)]|\s")
+OTHER_LINES = re.compile(r"\n(?:[>+=-]|#{1,6}(?:\s|\Z)|\d+[.)]|[^\S\n])|[^\S\n]\n")
 BLANK_LINES = re.compile(r"\n\s*\n")
 
-# A text that exceeds one of these has no markup.
-MAX_DEPTH = 50  # of quotes and lists in each other
-MAX_EVENTS = (
-    3_000  # of the parser: each takes some microseconds, here and in the cleaner. The aim is 20 ms for any text
-)
+# A text that exceeds one of these has no markup: quotes and lists in each other, and events of the parser. Each event
+# takes some microseconds, here and in the cleaner. The aim is 20 ms for any text.
+MAX_DEPTH = 50
+MAX_EVENTS = 3_000
 
 # How the target of a link begins. A host is needed: on a page with https, browsers take "https:a" for a path.
 LINK = re.compile(r"(?i)https?://[^\s/?#]+(?:[/?#]|\Z)|mailto:\S")
@@ -138,7 +137,11 @@ def _may_have_markup(text: str) -> bool:
 
 
 class _Writer:
-    """Writes the HTML of the parser's events. `start` and `end` are the bytes of the source that an event covers."""
+    """Writes the HTML of the parser's events, which come one after another.
+
+    An event is the start or the end of an element, a piece of text, or something single, such as a line break. `start`
+    and `end` say which bytes of the source it covers.
+    """
 
     def __init__(self, source: bytes) -> None:
         self._source = source
