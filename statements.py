@@ -98,25 +98,26 @@ EDIT = f"""{LOCK}; UPDATE comments
 # that has no other reply, in all LEVELS at most. If `gone` is empty, the comment becomes a tombstone. What is returned
 # is the tombstone to go on with, as the next `target`, or NULL.
 #
-# LATERAL with LIMIT, and arrays, make PostgreSQL use both columns of an index. With joins it may read the whole thread
-# for each level, as long as its statistics do not know the thread.
+# LATERAL with LIMIT, arrays, and pairs with ORDER BY: so PostgreSQL uses both columns of an index. Else it may read
+# the whole thread for each level, as long as its statistics do not know the thread, or the whole table for a comment
+# with very many replies.
+REPLY = """
+    SELECT reply.id FROM comments AS reply
+    WHERE (reply.thread, reply.parent_id) >= (%(thread)s, {0}.id)
+        AND (reply.thread, reply.parent_id) <= (%(thread)s, {0}.id) AND reply.parent_id IS NOT NULL"""
+FIRST = "ORDER BY reply.thread, reply.parent_id LIMIT 1"
 DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
         SELECT id, parent_id FROM comments
         WHERE thread = %(thread)s AND id = %(id)s AND (status = 'deleted') = %(is_tombstone)s AND {UNCHANGED}
     ), gone AS (
-        SELECT id, parent_id, 1 AS level FROM target WHERE (
-            SELECT reply.id FROM comments AS reply WHERE thread = %(thread)s AND reply.parent_id = target.id LIMIT 1
-        ) IS NULL
+        SELECT id, parent_id, 1 AS level FROM target WHERE ({REPLY.format("target")} {FIRST}) IS NULL
     UNION ALL
         SELECT above.id, above.parent_id, level + 1
         FROM gone CROSS JOIN LATERAL (
             SELECT id, parent_id FROM comments
             WHERE thread = %(thread)s AND id = gone.parent_id AND status = 'deleted' LIMIT 1
         ) AS above
-        WHERE level < {LEVELS} AND (
-            SELECT reply.id FROM comments AS reply
-            WHERE thread = %(thread)s AND reply.parent_id = above.id AND reply.id <> gone.id LIMIT 1
-        ) IS NULL
+        WHERE level < {LEVELS} AND ({REPLY.format("above")} AND reply.id <> gone.id {FIRST}) IS NULL
     ), deleted AS (
         DELETE FROM comments WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM gone))
     ), emptied AS (

@@ -116,8 +116,8 @@ def test_the_lines_of_a_comment_stay_lines(page: Page, site: str, service: Serve
     page.goto(f"{site}/page.html")
     send(page, "Ada", "one\ntwo\n\n    three")
     expect(page.get_by_role("listitem")).to_have_count(1)
-    assert page.locator("li div").inner_text() == "one\ntwo\n\nthree\n"
-    assert page.locator("li pre code").inner_text() == "three\n"
+    assert page.locator("li div").inner_text() == "one\ntwo\n\nthree"
+    assert page.locator("li pre code").inner_text() == "three"
 
 
 def test_the_page_shows_markdown_and_leaves_deleted_comments_out(
