@@ -10,6 +10,7 @@ from typing import NamedTuple
 from psycopg2.errors import ForeignKeyViolation
 
 from comment import MAX_ID, Comment, Edit, with_html
+from markup import render
 from postgres.deadline import Connection, Rows
 
 
@@ -20,6 +21,8 @@ def utc(column: str) -> str:
 
 # In the order of Comment's fields.
 COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}"
+# What PostgreSQL decides of a new comment. The rest is known.
+DECIDED = f"id, {utc('created_at')}"
 
 
 class NewRow(NamedTuple):
@@ -33,13 +36,18 @@ class NewRow(NamedTuple):
     author_hash: bytes | None
     idempotency_key: str | None
 
+    def stored(self, comment_id: int, created_at: str) -> Comment:
+        """The comment that this row is in the table."""
+        html = render(self.comment) if self.html is None else self.html
+        return Comment(comment_id, self.name, self.comment, self.thread, created_at, self.parent_id, html)
+
 
 TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text")  # of NewRow
 NEW = ", ".join(NewRow._fields)
 
 INSERT = (
     f"INSERT INTO comments ({NEW}) VALUES ({', '.join(['%s'] * len(TYPES))})"
-    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
+    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
 )
 
 # Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
@@ -51,7 +59,7 @@ INSERT_SEVERAL = f"""
         ORDER BY number
     ), stored AS (
         INSERT INTO comments (id, {NEW}) SELECT id, {NEW} FROM given {{which}} ORDER BY thread, idempotency_key
-        ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {COLUMNS}
+        ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""
 
@@ -180,7 +188,7 @@ def has_parent(connection: Connection, row: NewRow) -> bool:
 
 def insert(connection: Connection, row: NewRow) -> Comment | None:
     """Insert a row; None if its key is taken. Raises ForeignKeyViolation if its parent is not there."""
-    return next(map(Comment.from_row, connection.fetch(INSERT, row)), None)
+    return next((row.stored(*decided) for decided in connection.fetch(INSERT, row)), None)
 
 
 def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
@@ -188,8 +196,8 @@ def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | 
     which = WITH_PARENT if any(row.parent_id for row in new) else ""
     statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL.format(which=which)}"
     numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
-    stored = {number: Comment.from_row(row) for number, *row in numbered}
-    return [stored.get(number) for number in range(1, len(new) + 1)]
+    decided = {number: values for number, *values in numbered}
+    return [row.stored(*decided[number]) if number in decided else None for number, row in enumerate(new, start=1)]
 
 
 def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
