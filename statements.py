@@ -85,9 +85,9 @@ LEVELS = 1_000
 CHANGE_LOCK_TIMEOUT = 500
 
 # Edits and deletions in a thread run one after another, so that a deletion sees which replies others have deleted. Each
-# takes this advisory lock: its first key is any number, its second a hash of the thread. (Threads with the same hash
-# wait for each other too.) READ COMMITTED lets the next statement see what the holder before has committed, even if the
-# server's default is a higher isolation level.
+# takes this advisory lock: its first key is any number, its second a hash of the thread. Threads with the same hash
+# wait for each other too. With READ COMMITTED, the next statement sees what the holder before has committed. The
+# server's default may be another level.
 LOCK = (
     "SET LOCAL transaction_isolation = 'read committed'; SET LOCAL lock_timeout = %(lock_timeout)s;"
     " SELECT pg_advisory_xact_lock(20261128, %(lock)s)"
@@ -106,9 +106,9 @@ EDIT = f"""{LOCK}; UPDATE comments
 # that has no other reply, in all LEVELS at most. If `gone` is empty, the comment becomes a tombstone. What is returned
 # is the tombstone to go on with, as the next `target`, or NULL.
 #
-# LATERAL with LIMIT, arrays, and pairs with ORDER BY: so PostgreSQL uses both columns of an index. Else it may read
-# the whole thread for each level, as long as its statistics do not know the thread, or the whole table for a comment
-# with very many replies.
+# LATERAL with LIMIT, arrays, and pairs with ORDER BY: so PostgreSQL uses both columns of an index. Without them it
+# reads the whole thread for each level, while its statistics do not know the thread. And it reads the whole table for
+# a comment with very many replies.
 REPLY = """
     SELECT reply.id FROM comments AS reply
     WHERE (reply.thread, reply.parent_id) >= (%(thread)s, {0}.id)
