@@ -13,6 +13,7 @@ MAX_COMMENT = 10_000
 MAX_THREAD = 512
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
+HELD = ("pending", "spam")  # the states of a comment that is not shown
 MAX_RENDERED = 50_000  # characters of a page whose Markdown is rendered when it is read
 
 # What is trimmed: the white space of JavaScript's trim(), so that the patterns of openapi.yaml can say it as \s.
@@ -50,8 +51,11 @@ class Comment(NamedTuple):
 
     The times are in UTC, to the microsecond, as RFC 3339 writes them: 2026-11-23T08:10:00.123456Z. `edited_at` is None
     if it was never edited. `parent_id` is the id of the comment that it answers, in the same thread, or None. markup.py
-    makes `html` of `comment`; a comment that is stored without HTML gets it when it is read. `status` is published or
-    deleted. A deleted comment has an empty name and text: it is kept because it has replies.
+    makes `html` of `comment`; a comment that is stored without HTML gets it when it is read.
+
+    `status` is published, pending, spam or deleted. Nobody but its author and the moderators sees a pending comment or
+    spam: it is held, for a `reason` (moderation/judge.py). A deleted comment has an empty name and text: it is kept
+    because it has replies. `verified` says that the site vouches for the name.
     """
 
     id: int | None
@@ -63,26 +67,37 @@ class Comment(NamedTuple):
     html: str | None = None
     status: str = "published"
     edited_at: str | None = None
+    verified: bool = False
+    reason: str | None = None
 
     @classmethod
-    def from_json(cls, body: bytes) -> Self:
+    def from_json(cls, body: bytes, name: str | None = None) -> Self:
         """Read what a client posted: an object with `name`, `comment` and perhaps `thread` and `parent_id`.
 
-        Other keys are ignored, so that nobody sets an id or a date. Raises InvalidInput.
+        With `name`, a name for which the site vouches, that of the object is ignored. So are other keys, so that nobody
+        sets an id or a date. But whoever fills in `fax` is a bot: people do not see that field. Raises InvalidInput.
         """
         fields = _object(body)
-        name, comment = _clean_name(fields.get("name")), _clean_comment(fields.get("comment"))
-        thread, parent_id = clean_thread(fields.get("thread")), _clean_parent_id(fields.get("parent_id"))
-        return cls(None, name, comment, thread, parent_id=parent_id, html=render(comment))
+        is_verified = name is not None
+        name = name or clean_name(fields.get("name"))
+        comment, thread = _clean_comment(fields.get("comment")), clean_thread(fields.get("thread"))
+        parent_id = _clean_parent_id(fields.get("parent_id"))
+        found = cls(None, name, comment, thread, parent_id=parent_id, html=render(comment), verified=is_verified)
+        return found if _is_blank(fields.get("fax")) else found._replace(status="spam", reason="honeypot")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether only its author and the moderators see it."""
+        return self.status in HELD
 
     @classmethod
     def from_row(cls, row: Iterable[Any]) -> Self:
         """Make a comment of a row, whose values are in the order of the fields. Makes the HTML that is missing."""
-        comment = cls._make(row)
+        comment = cls(*row)
         return comment if comment.html is not None else comment._replace(html=render(comment.comment))
 
     def to_dict(self) -> dict[str, object]:
-        """The comment as the API shows it: these fields and no others."""
+        """The comment as the API shows it: these fields and no others. Nobody is told that it is spam."""
         return {
             "id": self.id,
             "name": self.name,
@@ -91,10 +106,14 @@ class Comment(NamedTuple):
             "created_at": self.created_at,
             "parent_id": self.parent_id,
             "html": self.html,
-            "status": self.status,
+            "status": "pending" if self.status == "spam" else self.status,
             "edited_at": self.edited_at,
-            "verified": False,  # nobody signs in yet
+            "verified": self.verified,
         }
+
+    def for_moderators(self) -> dict[str, object]:
+        """The comment as moderators see it."""
+        return self.to_dict() | {"status": self.status, "reason": self.reason}
 
 
 def with_html(comments: list[Comment]) -> list[Comment]:
@@ -127,7 +146,7 @@ class Edit(NamedTuple):
         fields = _object(body)
         if not fields.keys() & {"name", "comment"}:
             raise InvalidInput("Name or comment is required.")
-        name = _clean_name(fields["name"]) if "name" in fields else None
+        name = clean_name(fields["name"]) if "name" in fields else None
         comment = _clean_comment(fields["comment"]) if "comment" in fields else None
         return cls(name, comment, render(comment) if comment else None)
 
@@ -137,11 +156,16 @@ def clean_thread(value: object) -> str:
     return _clean("Thread", value, MAX_THREAD)
 
 
-def _clean_name(value: object) -> str:
+def clean_name(value: object) -> str:
+    """Check the name of an author. Raises InvalidInput."""
     text = _required("Name", value, MAX_NAME, NOT_IN_NAMES)
     if not VISIBLE.search(text):
         raise InvalidInput("Name must contain a visible character.")
     return text
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _clean_comment(value: object) -> str:

@@ -85,7 +85,7 @@ class CommentDatabase:
         """
         deadline = new_deadline()
         values = (comment.thread, comment.name, comment.comment, comment.parent_id, comment.html)
-        row = NewRow(*values, author_hash, idempotency_key)
+        row = NewRow(*values, author_hash, idempotency_key, comment.verified)
         size = sum(len(value) for value in row if isinstance(value, str))
         stored = self._insert_batches.submit(row, deadline, size=size) if self._shares else None
         return stored or self._insert_alone(row, deadline)

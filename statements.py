@@ -20,7 +20,7 @@ def utc(column: str) -> str:
 
 
 # In the order of Comment's fields.
-COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}"
+COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}, verified"
 # What PostgreSQL decides of a new comment. The rest is known.
 DECIDED = f"id, {utc('created_at')}"
 
@@ -35,14 +35,16 @@ class NewRow(NamedTuple):
     html: str | None
     author_hash: bytes | None
     idempotency_key: str | None
+    verified: bool = False
 
     def stored(self, comment_id: int, created_at: str) -> Comment:
         """The comment that this row is in the table."""
         html = render(self.comment) if self.html is None else self.html
-        return Comment(comment_id, self.name, self.comment, self.thread, created_at, self.parent_id, html)
+        known = (comment_id, self.name, self.comment, self.thread, created_at, self.parent_id, html)
+        return Comment(*known, verified=self.verified)
 
 
-TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text")  # of NewRow
+TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean")  # of NewRow
 NEW = ", ".join(NewRow._fields)
 
 INSERT = (
@@ -129,7 +131,7 @@ DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
     ), deleted AS (
         DELETE FROM comments WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM gone))
     ), emptied AS (
-        UPDATE comments SET status = 'deleted', name = '', comment = '', html = '',
+        UPDATE comments SET status = 'deleted', name = '', comment = '', html = '', verified = false,
             edited_at = NULL, author_hash = NULL, idempotency_key = NULL
         WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM target WHERE NOT EXISTS (SELECT FROM gone)))
     )
@@ -304,5 +306,5 @@ def read_page(
             f" ORDER BY thread {order}, id {order} LIMIT %s",
             (thread, above, thread, up_to, limit + 1),
         )
-    comments = with_html([Comment._make(row[1:]) for row in rows[:limit]])
+    comments = with_html([Comment(*row[1:]) for row in rows[:limit]])
     return (rows[0][0] if rows else None), Page(comments, has_more=len(rows) > limit)

@@ -1,0 +1,3 @@
+-- Reads the whole table. Others read and write meanwhile.
+
+ALTER TABLE comments VALIDATE CONSTRAINT comments_check;
