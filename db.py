@@ -11,6 +11,8 @@ from psycopg2.errors import ForeignKeyViolation
 import statements
 from comment import Comment, Edit, InvalidInput
 from markup import render
+from moderation import finding, held
+from moderation.finding import Found
 from postgres import migrations
 from postgres.batches import Batches
 from postgres.connections import ConnectionPool
@@ -18,7 +20,7 @@ from postgres.deadline import Connection, new_deadline
 from postgres.errors import SchemaNotCurrent, is_rolled_back
 from postgres.hosts import Hosts
 from postgres.page_cache import SNAPSHOT, PageCache
-from statements import Found, NewRow, Page
+from statements import NewRow, Page
 
 # The bounds of a batch of comments.
 MAX_ROWS = 64
@@ -32,6 +34,16 @@ PageKey = tuple[int, int | None, str | None, bool]  # limit, after, thread, newe
 
 class KeyReused(Exception):
     """The idempotency key belongs to another comment of the thread."""
+
+
+class State(NamedTuple):
+    """The status of a comment, and the reason if it is held."""
+
+    status: str
+    reason: str | None
+
+
+PUBLISHED = State("published", None)
 
 
 class Rendered(NamedTuple):
@@ -49,27 +61,36 @@ class CommentDatabase:
     raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
     """
 
-    def __init__(self, database_url: str, connections: int = 6, caches_pages: bool = True, shares: bool = True) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        connections: int = 6,
+        caches_pages: bool = True,
+        shares: bool = True,
+        may_hold: bool = True,
+    ) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters, and how many connections there may be at once.
 
-        With `shares`, calls that wait at the same time share a statement (postgres/batches.py), and pages are cached if
+        `may_hold`: callers hold comments that they could have published, so retries of both kinds lock their key. With
+        `shares`, calls that wait at the same time share a statement (postgres/batches.py), and pages are cached if
         `caches_pages`. Connects to nothing. Raises InvalidDatabaseURL.
         """
         hosts = Hosts(database_url)
         caches = shares and caches_pages
         has_prover = caches and connections > 1
-        self._pool = ConnectionPool(hosts, connections - has_prover)
-        self._prover = ConnectionPool(hosts, 1) if has_prover else self._pool
+        self.pool = ConnectionPool(hosts, connections - has_prover)
+        self._prover = ConnectionPool(hosts, 1) if has_prover else self.pool
         self._cache: PageCache[Page] | None = PageCache(self._prover) if caches else None
         self._page_batches = Batches(self._get_page)
         self._insert_batches = Batches(self._insert, MAX_ROWS, MAX_CHARACTERS)
         self._change_batches: Batches[Change, Any] = Batches(self._change, max_items=1)
         self._shares = shares
+        self._may_hold = may_hold
 
     def create_comment(
         self, comment: Comment, idempotency_key: str | None = None, author_hash: bytes | None = None
     ) -> Comment:
-        """Store a comment; returns it with its id and time.
+        """Store a comment; returns it with its id and time. One that is pending or spam is held.
 
         Comments that come at the same time are one statement. More statements follow if the key is taken, or if the
         statement fails: then each comment is tried by itself, so one that fails harms no other. For a reply that is
@@ -77,8 +98,8 @@ class CommentDatabase:
         PostgreSQL would log it, with its text, its name and the hash of its author's key.
 
         A comment with an idempotency key (1 to 255 characters) is stored once in its thread, however many callers store
-        it at once, and each gets the one that is stored. Raises KeyReused if that one has other content or another
-        author.
+        it at once, and each gets the one that is stored, published or held. Raises KeyReused if that one has other
+        content or another author.
 
         `author_hash` (32 bytes) identifies the author. Raises InvalidInput if `parent_id` is not a comment of the
         thread.
@@ -87,62 +108,81 @@ class CommentDatabase:
         values = (comment.thread, comment.name, comment.comment, comment.parent_id, comment.html)
         row = NewRow(*values, author_hash, idempotency_key, comment.verified)
         size = sum(len(value) for value in row if isinstance(value, str))
-        stored = self._insert_batches.submit(row, deadline, size=size) if self._shares else None
-        return stored or self._insert_alone(row, deadline)
+        is_batched = self._shares and not comment.is_held
+        stored = self._insert_batches.submit(row, deadline, size=size) if is_batched else None
+        return stored or self._insert_alone(row, comment, deadline)
 
     def _insert(self, new: list[NewRow], deadline: float) -> list[Comment | None]:
         """Insert rows by one statement. None stands for a row that is not stored: it is then tried by itself."""
-        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+        with self.pool.connection(to_write=True, deadline=deadline) as connection:
             if len(new) > 1 and connection.is_distributed:
                 return [None] * len(new)
             try:
                 if len(new) == 1:
-                    has_parent = statements.has_parent(connection, new[0])
-                    return [statements.insert(connection, new[0]) if has_parent else None]
-                return statements.insert_several(connection, new)
+                    return [statements.insert(connection, new[0], self._may_hold)]
+                return statements.insert_several(connection, new, self._may_hold)
             except psycopg2.Error as error:
                 if is_rolled_back(error) and (len(new) > 1 or isinstance(error, ForeignKeyViolation)):
                     return [None] * len(new)
                 raise
 
-    def _insert_alone(self, row: NewRow, deadline: float) -> Comment:
+    def _insert_alone(self, row: NewRow, comment: Comment, deadline: float) -> Comment:
         """Raises KeyReused and InvalidInput, both at the end: an error inside would close the connection."""
         outcome: Comment | Exception | None = None
-        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+        with self.pool.connection(to_write=True, deadline=deadline) as connection:
             while outcome is None:
                 # Two statements: an INSERT that has waited for another transaction can't see what that has committed.
                 # Again, if no row was found and none inserted: the comment with the key was deleted in between.
-                found = statements.find_by_key(connection, row) if row.idempotency_key else None
+                found = finding.find_by_key(connection, row) if row.idempotency_key else None
                 if found:
                     stored, is_same = found
                     outcome = stored if is_same else KeyReused()
                 elif not statements.has_parent(connection, row):
                     outcome = InvalidInput("The comment that this answers does not exist.")
+                elif comment.is_held:
+                    outcome = held.insert(connection, row, comment.status, comment.reason or "")
                 else:
                     with suppress(ForeignKeyViolation):  # it was deleted meanwhile
-                        outcome = statements.insert(connection, row)
+                        outcome = statements.insert(connection, row, self._may_hold)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def get_comment(self, comment_id: int) -> Comment | None:
-        """The comment with this id (0 to 2^63-1), or None."""
-        with self._pool.connection() as connection:
+        """The comment with this id (0 to 2^63-1) as everybody sees it, or None."""
+        with self.pool.connection() as connection:
             return statements.get(connection, comment_id)
 
-    def find_comment(self, comment_id: int, author_hash: bytes) -> Found | None:
-        """The comment with this id, and whether `author_hash` is its author's. None if it is deleted or not there."""
-        with self._pool.connection() as connection:
-            return statements.find_for_author(connection, comment_id, author_hash)
+    def find_comment(self, comment_id: int, author_hash: bytes | None = None) -> Found | None:
+        """The comment with this id, held or not, and whether `author_hash` is its author's.
 
-    def edit_comment(self, comment: Comment, edit: Edit, if_unchanged: bool = False) -> Comment | None:
+        None if it is deleted or not there.
+        """
+        with self.pool.connection() as connection:
+            return finding.find(connection, comment_id, author_hash)
+
+    def edit_comment(
+        self,
+        comment: Comment,
+        edit: Edit,
+        if_unchanged: bool = False,
+        state: State = PUBLISHED,
+    ) -> Comment | None:
         """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
-        `comment` is what find_comment() returned. None if it was deleted since or, with `if_unchanged`, edited. Neither
-        the author nor the age is checked here.
+        `comment` is what find_comment() returned. None if it was deleted since, published, held or, with
+        `if_unchanged`, edited. Neither the author nor the age is checked here. The comment is held if `state` says so:
+        then there is another statement.
         """
-        change = partial(statements.edit, comment=comment, new=edit, if_unchanged=if_unchanged)
-        edited: Comment | None = self._change_batches.submit(change, new_deadline(), lane=comment.thread)
+        change: Change
+        new = comment._replace(status=state.status, reason=state.reason)
+        if comment.is_held:
+            change = partial(held.edit, comment=new, new=edit, if_unchanged=if_unchanged)
+        elif new.is_held:
+            change = partial(_hold_edited, comment=new, new=edit, if_unchanged=if_unchanged)
+        else:
+            change = partial(statements.edit, comment=comment, new=edit, if_unchanged=if_unchanged)
+        edited: Comment | None = self.change(change, comment.thread, new_deadline())
         return edited
 
     def delete_comment(self, comment: Comment, if_unchanged: bool = False) -> bool:
@@ -152,12 +192,16 @@ class CommentDatabase:
         last reply, and so is a tombstone above it. The statement runs again if a reply has come meanwhile, or if there
         are very many tombstones.
         """
-        change = partial(statements.delete, comment=comment, if_unchanged=if_unchanged)
-        return bool(self._change_batches.submit(change, new_deadline(), lane=comment.thread))
+        delete = held.delete if comment.is_held else statements.delete
+        change = partial(delete, comment=comment, if_unchanged=if_unchanged)
+        return bool(self.change(change, comment.thread, new_deadline()))
+
+    def change(self, change: Change, thread: str, deadline: float) -> Any:
+        """Run an edit or a deletion. Those of a thread wait for each other before, so that they hold no connections."""
+        return self._change_batches.submit(change, deadline, lane=thread)
 
     def _change(self, changes: list[Change], deadline: float) -> list[Any]:
-        """Run an edit or a deletion. Those of a thread wait for each other before, so that they hold no connections."""
-        with self._pool.connection(to_write=True, deadline=deadline) as connection:
+        with self.pool.connection(to_write=True, deadline=deadline) as connection:
             return [change(connection) for change in changes]
 
     def get_page(
@@ -178,7 +222,7 @@ class CommentDatabase:
         key = keys[0]
         proof, page = self._cache.get(key, deadline) if self._cache else (None, None)
         if page is None:
-            with self._pool.connection(deadline=deadline) as connection:
+            with self.pool.connection(deadline=deadline) as connection:
                 snapshot, page = statements.read_page(connection, f"({SNAPSHOT})" if proof else "NULL", *key)
             if self._cache and proof:
                 page = self._cache.store(key, proof, snapshot, page)
@@ -189,18 +233,18 @@ class CommentDatabase:
 
         It takes at most RENDERED_AT_ONCE. One statement reads them, and another one stores the HTML that differs.
         """
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             texts = statements.read_texts(connection, after, RENDERED_AT_ONCE)
         if not texts:
             return None
         new = [text._replace(html=render(text.comment)) for text in texts]
         changed = [text for text, before in zip(new, texts, strict=True) if text != before]
-        with self._pool.connection(to_write=True) as connection:
+        with self.pool.connection(to_write=True) as connection:
             return Rendered(texts[-1].id, len(texts), statements.store_html(connection, changed))
 
     def last_id(self) -> int:
         """The highest id of a comment; 0 if there is none."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             return statements.last_id(connection)
 
     def check_ready(self) -> None:
@@ -208,7 +252,7 @@ class CommentDatabase:
 
         Raises SchemaNotCurrent.
         """
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             is_current = migrations.is_current(connection)
             if is_current:
                 statements.read_page(connection, "NULL", 1)
@@ -217,5 +261,13 @@ class CommentDatabase:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        self._pool.close()
+        self.pool.close()
         self._prover.close()
+
+
+def _hold_edited(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
+    """Edit a published comment, which is held from now on; None if it is not published any more."""
+    is_held = held.hold(connection, comment, new, if_unchanged)
+    found = finding.find(connection, comment.id or 0, None) if is_held else None
+    return found and found.comment
+

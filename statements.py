@@ -47,9 +47,10 @@ class NewRow(NamedTuple):
 TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean")  # of NewRow
 NEW = ", ".join(NewRow._fields)
 
+# `which` are conditions.
 INSERT = (
-    f"INSERT INTO comments ({NEW}) VALUES ({', '.join(['%s'] * len(TYPES))})"
-    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
+    f"INSERT INTO comments ({NEW}) SELECT * FROM (VALUES ({', '.join(f'%s::{kind}' for kind in TYPES)}))"
+    f" AS given ({NEW}) {{which}} ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
 )
 
 # Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
@@ -65,18 +66,21 @@ INSERT_SEVERAL = f"""
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""
 
-# A reply to a comment that is not there is left out: otherwise the whole batch would fail. Where there are no replies,
-# this would only make PostgreSQL plan for longer.
-WITH_PARENT = """WHERE parent_id IS NULL OR EXISTS (
+# A row is left out if the comment that it answers is not there, or if the comment with its key is held. Each condition
+# is sent only if a row needs it: otherwise it would only make PostgreSQL plan for longer.
+WITH_PARENT = """(parent_id IS NULL OR EXISTS (
     SELECT FROM comments AS parent WHERE parent.thread = given.thread AND parent.id = given.parent_id
+))"""
+NOT_HELD = """NOT EXISTS (
+    SELECT FROM held_comments AS held
+    WHERE held.thread = given.thread AND held.idempotency_key = given.idempotency_key
 )"""
 
-# The comment with an idempotency key, and whether a new one has the same content. After an edit, name and text are not
-# compared.
-FIND_BY_KEY = f"""
-    SELECT {COLUMNS}, (parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s)
-        AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
-    FROM comments WHERE thread = %s AND idempotency_key = %s"""
+# Where comments may be held, those with a key take an advisory lock each: otherwise one retry could be stored while
+# another one is held. Its first key is any number, its second a hash of thread and key.
+LOCK_KEYS = (
+    "SELECT pg_advisory_xact_lock(20261129, lock) FROM (SELECT DISTINCT unnest(%s) AS lock ORDER BY lock) AS locks;"
+)
 
 # Milliseconds that several comments wait for other transactions, for instance for one with the same key.
 LOCK_TIMEOUT = 100
@@ -116,7 +120,11 @@ REPLY = """
     WHERE (reply.thread, reply.parent_id) >= (%(thread)s, {0}.id)
         AND (reply.thread, reply.parent_id) <= (%(thread)s, {0}.id) AND reply.parent_id IS NOT NULL"""
 FIRST = "ORDER BY reply.thread, reply.parent_id LIMIT 1"
-DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
+
+
+def removing(kept: str) -> str:
+    """The statement that deletes a comment. `kept` is another part of it, which may read `target`."""
+    return f"""{LOCK}; WITH RECURSIVE target AS (
         SELECT id, parent_id FROM comments
         WHERE thread = %(thread)s AND id = %(id)s AND (status = 'deleted') = %(is_tombstone)s AND {UNCHANGED}
     ), gone AS (
@@ -134,8 +142,11 @@ DELETE = f"""{LOCK}; WITH RECURSIVE target AS (
         UPDATE comments SET status = 'deleted', name = '', comment = '', html = '', verified = false,
             edited_at = NULL, author_hash = NULL, idempotency_key = NULL
         WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM target WHERE NOT EXISTS (SELECT FROM gone)))
-    )
+    ) {kept}
     SELECT (SELECT parent_id FROM gone WHERE level = {LEVELS}) FROM target"""
+
+
+DELETE = removing("")
 
 # Skips a comment that was edited meanwhile: its text differs, and its HTML is already new.
 STORE_HTML = """
@@ -154,14 +165,6 @@ class Text(NamedTuple):
     id: int
     comment: str
     html: str | None
-
-
-class Found(NamedTuple):
-    """A comment, whether the caller is its author, and its age in seconds."""
-
-    comment: Comment
-    is_own: bool
-    age: float
 
 
 @dataclass
@@ -188,25 +191,32 @@ def has_parent(connection: Connection, row: NewRow) -> bool:
     return row.parent_id is None or bool(connection.fetch(statement, (row.thread, row.parent_id)))
 
 
-def insert(connection: Connection, row: NewRow) -> Comment | None:
-    """Insert a row; None if its key is taken. Raises ForeignKeyViolation if its parent is not there."""
-    return next((row.stored(*decided) for decided in connection.fetch(INSERT, row)), None)
+def insert(connection: Connection, row: NewRow, locks_keys: bool = False) -> Comment | None:
+    """Insert a row; None if its key is taken or its parent does not exist. May raise ForeignKeyViolation."""
+    lock, locks = lock_keys([row] if locks_keys else [])
+    rows = connection.fetch(f"{lock} {INSERT.format(which=_which([row]))}", [*locks, *row])
+    return next((row.stored(*decided) for decided in rows), None)
 
 
-def insert_several(connection: Connection, new: list[NewRow]) -> list[Comment | None]:
+def insert_several(connection: Connection, new: list[NewRow], locks_keys: bool = False) -> list[Comment | None]:
     """Insert rows; for each, the stored comment, or None if its key is taken or its parent does not exist."""
-    which = WITH_PARENT if any(row.parent_id for row in new) else ""
-    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {INSERT_SEVERAL.format(which=which)}"
-    numbered = connection.fetch(statement, [list(column) for column in zip(*new, strict=True)])
+    lock, locks = lock_keys(new if locks_keys else [])
+    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {lock} {INSERT_SEVERAL.format(which=_which(new))}"
+    numbered = connection.fetch(statement, [*locks, *(list(column) for column in zip(*new, strict=True))])
     decided = {number: values for number, *values in numbered}
     return [row.stored(*decided[number]) if number in decided else None for number, row in enumerate(new, start=1)]
 
 
-def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
-    """The comment with the idempotency key of this row, and whether it has the content of this row; or None."""
-    content = (row.parent_id, row.author_hash, row.name, row.comment)
-    rows = connection.fetch(FIND_BY_KEY, (*content, row.thread, row.idempotency_key))
-    return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
+def lock_keys(rows: list[NewRow]) -> tuple[str, list[object]]:
+    """What locks the idempotency keys of these rows: a statement and its parameters, or nothing."""
+    locks = [_hash(row.thread + row.idempotency_key) for row in rows if row.idempotency_key]
+    return (LOCK_KEYS, [locks]) if locks else ("", [])
+
+
+def _which(new: list[NewRow]) -> str:
+    conditions = [WITH_PARENT] if any(row.parent_id for row in new) else []
+    conditions += [NOT_HELD] if any(row.idempotency_key for row in new) else []
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def get(connection: Connection, comment_id: int) -> Comment | None:
@@ -215,19 +225,10 @@ def get(connection: Connection, comment_id: int) -> Comment | None:
     return next(map(Comment.from_row, rows), None)
 
 
-def find_for_author(connection: Connection, comment_id: int, author_hash: bytes) -> Found | None:
-    """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None."""
-    # It compares hashes, so the time that it takes reveals nothing about a key.
-    extra = "coalesce(author_hash = %s, false), extract(epoch FROM now() - created_at)::float"
-    statement = f"SELECT {extra}, {COLUMNS} FROM comments WHERE id = %s AND status <> 'deleted'"
-    rows = connection.fetch(statement, (author_hash, comment_id))
-    return next((Found(Comment.from_row(row), is_own, age) for is_own, age, *row in rows), None)
-
-
 def edit(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
     """Edit a comment, and return it. None if it is deleted or, with `if_unchanged`, was edited meanwhile."""
     given = {f"new_{name}": value for name, value in new._asdict().items()}
-    return next(map(Comment.from_row, connection.fetch(EDIT, given | _change(comment, if_unchanged))), None)
+    return next(map(Comment.from_row, connection.fetch(EDIT, given | change_of(comment, if_unchanged))), None)
 
 
 def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool:
@@ -236,18 +237,23 @@ def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool
     False if the comment does not exist any more or, with `if_unchanged`, was edited meanwhile. Each statement is
     committed by itself: the first one has deleted the comment.
     """
-    parameters = _change(comment, if_unchanged) | {"is_tombstone": False}
-    rows = _delete(connection, parameters)
-    is_deleted = bool(rows)
+    return remove(connection, DELETE, change_of(comment, if_unchanged))
+
+
+def remove(connection: Connection, statement: str, parameters: dict[str, object]) -> bool:
+    """Run what removing() has made, and go on as long as there are tombstones to delete. False if it found nothing."""
+    rows = _remove(connection, statement, parameters | {"is_tombstone": False})
+    is_removed = bool(rows)
     while rows and (above := rows[0][0]):
-        rows = _delete(connection, parameters | {"id": above, "if_unchanged": False, "is_tombstone": True})
-    return is_deleted
+        tombstone = {"id": above, "if_unchanged": False, "is_tombstone": True}
+        rows = _remove(connection, DELETE, parameters | tombstone)
+    return is_removed
 
 
-def _delete(connection: Connection, parameters: dict[str, object]) -> Rows:
+def _remove(connection: Connection, statement: str, parameters: dict[str, object]) -> Rows:
     while True:
         try:
-            return connection.fetch(DELETE, parameters)
+            return connection.fetch(statement, parameters)
         except ForeignKeyViolation:
             pass  # a reply has come meanwhile: the next attempt sees it
 
@@ -270,11 +276,20 @@ def last_id(connection: Connection) -> int:
     return found or 0
 
 
-def _change(comment: Comment, if_unchanged: bool) -> dict[str, object]:
-    """The parameters of EDIT and DELETE."""
-    lock = zlib.crc32(comment.thread.encode()) - 2**31  # an int of PostgreSQL
-    own = {"lock": lock, "lock_timeout": CHANGE_LOCK_TIMEOUT, "if_unchanged": if_unchanged}
+def change_of(comment: Comment, if_unchanged: bool) -> dict[str, object]:
+    """The parameters of a statement that changes a comment."""
+    own = {"lock": lock_of(comment.thread), "lock_timeout": CHANGE_LOCK_TIMEOUT, "if_unchanged": if_unchanged}
     return comment._asdict() | own
+
+
+def lock_of(thread: str) -> int:
+    """The second key of the advisory lock of a thread."""
+    return _hash(thread)
+
+
+def _hash(text: str) -> int:
+    """An int of PostgreSQL."""
+    return zlib.crc32(text.encode()) - 2**31
 
 
 def read_page(

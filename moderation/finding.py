@@ -1,0 +1,131 @@
+"""The statements that find a comment in whatever state, published or held. Each is a function of a connection.
+
+They raise psycopg2.Error. db.py chooses the connection and handles the errors.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from comment import HELD as HELD_STATES
+from comment import Comment, with_html
+from postgres.deadline import Connection
+from statements import NewRow, utc
+
+# The comments of both tables.
+COMMON = "thread, id, name, comment, created_at, parent_id, edited_at, verified, author_hash, idempotency_key"
+STORED = f"SELECT {COMMON}, html, status, NULL AS reason FROM comments"
+HELD = f"SELECT {COMMON}, NULL AS html, status, reason FROM held_comments"
+EVERY = f"({STORED} WHERE status <> 'deleted' UNION ALL {HELD}) AS every"
+# Where a comment of each state is.
+SOURCES = {"published": STORED, "deleted": STORED, "pending": HELD, "spam": HELD, None: f"{STORED} UNION ALL {HELD}"}
+
+# In the order of Comment's fields.
+COLUMNS = (
+    f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}, verified, reason"
+)
+
+# After an edit, name and text are not compared.
+IS_SAME = (
+    "(parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s) AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))"
+)
+
+# The comments that one search looks at. More would take too long if all of them are long.
+SCANNED = 5_000
+
+
+class Found(NamedTuple):
+    """A comment, whether the caller is its author, and its age in seconds."""
+
+    comment: Comment
+    is_own: bool
+    age: float
+
+
+class Search(NamedTuple):
+    """Which comments a moderator looks for; None: any.
+
+    `status` is published, pending, spam or deleted. `text` is a part of the name or the text, in any case. `author_of`
+    is the id of one of the author's comments.
+    """
+
+    status: str | None = None
+    text: str | None = None
+    author_of: int | None = None
+
+
+class SearchPage(NamedTuple):
+    """Comments, and the id after which to go on, or None at the end. A page may be short and have more behind it."""
+
+    comments: list[Comment]
+    next: int | None
+
+
+def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
+    """The comment with the idempotency key of this row, and whether it has the content of this row; or None."""
+    content = (row.parent_id, row.author_hash, row.name, row.comment)
+    statement = f"SELECT {COLUMNS}, {IS_SAME} FROM {EVERY} WHERE thread = %s AND idempotency_key = %s"
+    rows = connection.fetch(statement, (*content, row.thread, row.idempotency_key))
+    return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
+
+
+def find(connection: Connection, comment_id: int, author_hash: bytes | None) -> Found | None:
+    """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None."""
+    # It compares hashes, so the time that it takes reveals nothing about a key.
+    extra = "coalesce(author_hash = %s, false), extract(epoch FROM now() - created_at)::float"
+    rows = connection.fetch(f"SELECT {extra}, {COLUMNS} FROM {EVERY} WHERE id = %s", (author_hash, comment_id))
+    return next((Found(Comment.from_row(row), is_own, age) for is_own, age, *row in rows), None)
+
+
+def find_several(connection: Connection, ids: Sequence[int]) -> list[Comment]:
+    """The comments with these ids that are there and not deleted."""
+    rows = connection.fetch(f"SELECT {COLUMNS} FROM {EVERY} WHERE id = ANY(%s)", (list(ids),))
+    return with_html([Comment(*row) for row in rows])
+
+
+def search(connection: Connection, what: Search, limit: int, after: int | None, newest_first: bool) -> SearchPage:
+    """A page of what a moderator looks for, by ascending or descending id: three statements at most.
+
+    It looks at SCANNED comments at most, so a page may be short, or empty, and have more behind it.
+    """
+    order = "DESC" if newest_first else "ASC"
+    where = ["true" if after is None else f"id {'<' if newest_first else '>'} %(after)s"]
+    values = {**what._asdict(), "after": after, "pattern": f"%{_escape(what.text or '')}%", "author_hash": None}
+    if what.status in HELD_STATES:
+        where.append("status = %(status)s")
+    if what.author_of is not None:
+        values["author_hash"] = _author(connection, what.author_of)
+        is_known = values["author_hash"] is not None
+        where.append("author_hash = %(author_hash)s" if is_known else "id = %(author_of)s")
+    matches = "status <> 'deleted'" if what.status is None else "status = %(status)s"
+    if what.text is not None:
+        matches += " AND (name ILIKE %(pattern)s OR comment ILIKE %(pattern)s)"
+    statement = (
+        f"SELECT id, {matches} FROM ({SOURCES[what.status]}) AS source"
+        f" WHERE {' AND '.join(where)} ORDER BY id {order} LIMIT {SCANNED}"
+    )
+    scanned = connection.fetch(statement, values)
+    found = [comment_id for comment_id, is_match in scanned if is_match][: limit + 1]
+    comments = _get(connection, found[:limit], what.status, newest_first)
+    if len(found) > limit:
+        return SearchPage(comments, found[limit - 1])
+    return SearchPage(comments, scanned[-1][0] if len(scanned) == SCANNED else None)
+
+
+def _get(connection: Connection, ids: list[int], status: str | None, newest_first: bool) -> list[Comment]:
+    """The comments with these ids, in order, if they still have this status."""
+    wanted = "status <> 'deleted'" if status is None else "status = %s"
+    statement = f"SELECT {COLUMNS} FROM ({SOURCES[status]}) AS source WHERE id = ANY(%s) AND {wanted}"
+    rows = connection.fetch(statement, (ids, status)[: 1 if status is None else 2]) if ids else []
+    return with_html(sorted((Comment(*row) for row in rows), reverse=newest_first))
+
+
+def _author(connection: Connection, comment_id: int) -> bytes | None:
+    """The hash of the author of this comment; None if it has none, or is not there."""
+    rows = connection.fetch(f"SELECT author_hash FROM {EVERY} WHERE id = %s", (comment_id,))
+    return next((found and bytes(found) for (found,) in rows), None)
+
+
+def _escape(text: str) -> str:
+    """The pattern of LIKE that matches this text and no other."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
