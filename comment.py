@@ -34,12 +34,13 @@ NOT_IN_COMMENTS = {
     "control characters other than tabs and line breaks": re.compile("[\x00-\x08\v\f\x0e-\x1f\x7f-\x9f]"),
 }
 
-# A character that shows something. Those that do not: white space, Unicode's Default_Ignorable_Code_Point, and the
-# blank Braille pattern. https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt
-VISIBLE = re.compile(
-    f"[^{WHITE_SPACE}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+# Characters that show nothing and are no white space: Unicode's Default_Ignorable_Code_Point, and the blank Braille
+# pattern. https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt
+IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+VISIBLE = re.compile(f"[^{WHITE_SPACE}{IGNORABLE}]")
 
 
 class InvalidInput(ValueError):
