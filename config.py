@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from dotenv import dotenv_values
 
@@ -17,6 +17,9 @@ ENV_FILE = Path(__file__).with_name(".env")
 
 # Enough to use the cores of a usual machine; 8 x 6 connections leave most of PostgreSQL's 100 connections to others.
 DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
+
+
+Default = TypeVar("Default", int, None)
 
 
 class ConfigError(SystemExit):
@@ -41,6 +44,24 @@ class Config:
     page_cache: str = "on"
     log_level: str = "info"
     log_format: str = "text"
+    # None: nobody is a moderator.
+    admin_token: str | None = field(default=None, repr=False)
+    # With which a site signs the tokens of its users. More than one while they are exchanged.
+    auth_secrets: tuple[str, ...] = field(default=(), repr=False)
+    auth_audience: str | None = None
+    require_auth: str = "off"
+    moderation: str = "none"
+    # None: links are not counted.
+    max_links: int | None = None
+    # None: threads stay open.
+    close_after_days: int | None = None
+    spam_days: int = 30
+
+    @property
+    def is_moderated(self) -> bool:
+        """Whether anything is set that may keep a comment from being shown. If not, rules are not looked at."""
+        limits = (self.admin_token, self.max_links, self.close_after_days)
+        return self.moderation != "none" or any(limit is not None for limit in limits)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -51,7 +72,7 @@ class Config:
         if environ is None:
             _load_env_file(ENV_FILE)
             environ = os.environ
-        return cls(
+        config = cls(
             database_url=_database_url(environ),
             port=_number(environ, "PORT", default=cls.port, low=1, high=65535),
             host=_address(environ, "HOST", default=cls.host),
@@ -64,7 +85,18 @@ class Config:
             page_cache=_choice(environ, "PAGE_CACHE", ("on", "off"), default=cls.page_cache),
             log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),
             log_format=_choice(environ, "LOG_FORMAT", ("text", "json"), default=cls.log_format),
+            admin_token=_admin_token(environ, "ADMIN_TOKEN"),
+            auth_secrets=_secrets(environ, "AUTH_SECRETS"),
+            auth_audience=environ.get("AUTH_AUDIENCE") or None,
+            require_auth=_choice(environ, "REQUIRE_AUTH", ("on", "off"), default=cls.require_auth),
+            moderation=_choice(environ, "MODERATION", ("none", "first", "all"), default=cls.moderation),
+            max_links=_number(environ, "MAX_LINKS", default=None, low=0, high=1000),
+            close_after_days=_number(environ, "CLOSE_AFTER_DAYS", default=None, low=1, high=36_500),
+            spam_days=_number(environ, "SPAM_DAYS", default=cls.spam_days, low=1, high=36_500),
         )
+        if config.require_auth == "on" and not config.auth_secrets:
+            raise ConfigError("REQUIRE_AUTH must be off if AUTH_SECRETS is not set: nobody could post a comment.")
+        return config
 
 
 def _load_env_file(path: Path) -> None:
@@ -81,8 +113,26 @@ def _database_url(environ: Mapping[str, str]) -> str | None:
     return url
 
 
-def _number(environ: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
-    text = environ.get(name) or str(default)
+def _admin_token(environ: Mapping[str, str], name: str) -> str | None:
+    """A bearer token (RFC 6750, section 2.1), as long as an author's key."""
+    token = environ.get(name) or None
+    if token is not None and not re.fullmatch("[A-Za-z0-9._~+/=-]{22,255}", token):
+        raise ConfigError(f"{name} must be 22 to 255 characters of A-Za-z0-9._~+/=- (it is not shown here).")
+    return token
+
+
+def _secrets(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Keys for HMAC with SHA-256, by comma: not shorter than its hash (RFC 7518, section 3.2)."""
+    secrets = tuple(filter(None, (secret.strip() for secret in environ.get(name, "").split(","))))
+    if not all(re.fullmatch("[!-~]{32,}", secret) for secret in secrets):
+        raise ConfigError(f"{name} must be at least 32 visible ASCII characters each, by comma (they are not shown).")
+    return secrets
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: Default, low: int, high: int) -> int | Default:
+    text = environ.get(name)
+    if not text:
+        return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise ConfigError(f"{name} must be a whole number from {low} to {high}, not {text!r}.")
     return int(text)

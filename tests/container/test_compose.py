@@ -136,7 +136,9 @@ def test_the_migrating_role_owns_the_schema_and_is_no_superuser(deployed: Projec
 
 
 def test_a_bad_value_is_said_in_one_line_before_the_service_starts(deployed: Project) -> None:
-    for name in ("WEB_CONCURRENCY", "DATABASE_CONNECTIONS", "PAGE_CACHE", "LOG_LEVEL", "LOG_FORMAT", "ALLOWED_ORIGINS"):
+    names = "WEB_CONCURRENCY DATABASE_CONNECTIONS PAGE_CACHE LOG_LEVEL LOG_FORMAT ALLOWED_ORIGINS"
+    moderation = "ADMIN_TOKEN MODERATION MAX_LINKS CLOSE_AFTER_DAYS SPAM_DAYS AUTH_SECRETS REQUIRE_AUTH"
+    for name in (names + " " + moderation).split():
         wrong = replace(deployed, variables=deployed.variables | {name: "abc"})
         done = wrong.compose("run", "--rm", "--no-TTY", "--no-deps", "migrate", check=False)
         assert done.returncode == 1

@@ -9,6 +9,9 @@ import pytest
 import config
 from config import Config, ConfigError
 
+ADMIN = "AZaz09._~+/=-AZaz09._~"  # the shortest
+SIGNING = "a-secret!of_32$characters#%&'()*"
+
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     settings = Config.from_environment({})
@@ -32,6 +35,14 @@ def test_every_variable_is_read() -> None:
             "PAGE_CACHE": "OFF",
             "LOG_LEVEL": "DEBUG",
             "LOG_FORMAT": "json",
+            "ADMIN_TOKEN": ADMIN,
+            "AUTH_SECRETS": f"{SIGNING},{SIGNING[::-1]}",
+            "AUTH_AUDIENCE": "https://comments.example.org",
+            "REQUIRE_AUTH": "on",
+            "MODERATION": "first",
+            "MAX_LINKS": "0",
+            "CLOSE_AFTER_DAYS": "90",
+            "SPAM_DAYS": "1",
         }
     )
     assert read == Config(
@@ -45,6 +56,14 @@ def test_every_variable_is_read() -> None:
         page_cache="off",
         log_level="debug",
         log_format="json",
+        admin_token=ADMIN,
+        auth_secrets=(SIGNING, SIGNING[::-1]),
+        auth_audience="https://comments.example.org",
+        require_auth="on",
+        moderation="first",
+        max_links=0,
+        close_after_days=90,
+        spam_days=1,
     )
     unread = [field.name for field in fields(Config) if getattr(read, field.name) == getattr(Config(), field.name)]
     assert unread == [], "each has another value than its default"
@@ -89,6 +108,16 @@ def test_the_bounds_of_a_port(port: str) -> None:
         *(("LOG_LEVEL", value) for value in ["loud", "10"]),
         *(("LOG_FORMAT", value) for value in ["xml", "JSON lines"]),
         *(("ALLOWED_ORIGINS", value) for value in ["a.example", "https://a.example/", "https://*.a.example", "null"]),
+        *(("ADMIN_TOKEN", value) for value in [ADMIN[:-1], "x" * 256, f"{ADMIN} ", f"{ADMIN}é", f"{ADMIN}\n"]),
+        *(
+            ("AUTH_SECRETS", value)
+            for value in [SIGNING[:-1], f"{SIGNING},x", f"{SIGNING} x", f"{SIGNING}é", "\udcff" * 32]
+        ),
+        *(("REQUIRE_AUTH", value) for value in ["on", "yes"]),
+        *(("MODERATION", value) for value in ["on", "some"]),
+        *(("MAX_LINKS", value) for value in ["-1", "1001", "none"]),
+        *(("CLOSE_AFTER_DAYS", value) for value in ["0", "36501", "never"]),
+        *(("SPAM_DAYS", value) for value in ["0", "36501", "1.5"]),
         *(("DATABASE_URL", value) for value in ["mysql://db/comments", "db/comments", "host=db", "sqlite:///x"]),
     ],
 )
@@ -104,6 +133,33 @@ def test_a_password_is_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
         Config.from_environment({"DATABASE_URL": "mysql://user:s3cret@db/x"})
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("ADMIN_TOKEN", ADMIN), ("AUTH_SECRETS", SIGNING)])
+def test_a_secret_is_not_shown(name: str, value: str) -> None:
+    assert value not in repr(Config.from_environment({name: value}))
+    with pytest.raises(ConfigError) as caught:
+        Config.from_environment({name: f"{value},\N{BULLET}{value}"})
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [",", " , ", ",,", ",\n"])
+def test_secrets_are_separated_by_commas(separator: str) -> None:
+    read = Config.from_environment({"AUTH_SECRETS": f"{SIGNING}{separator}{SIGNING[::-1]},"})
+    assert read.auth_secrets == (SIGNING, SIGNING[::-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ADMIN_TOKEN", ADMIN), ("MODERATION", "all"), ("MAX_LINKS", "0"), ("CLOSE_AFTER_DAYS", "1")]
+)
+def test_what_makes_a_service_moderated(name: str, value: str) -> None:
+    assert Config.from_environment({name: value}).is_moderated
+
+
+def test_signed_tokens_alone_do_not_make_a_service_moderated() -> None:
+    tokens = {"AUTH_SECRETS": SIGNING, "AUTH_AUDIENCE": "https://comments.example.org", "REQUIRE_AUTH": "on"}
+    assert not Config.from_environment({}).is_moderated
+    assert not Config.from_environment({**tokens, "SPAM_DAYS": "1"}).is_moderated
 
 
 @pytest.fixture
