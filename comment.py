@@ -78,7 +78,7 @@ class Comment(NamedTuple):
         With `name`, a name for which the site vouches, that of the object is ignored. So are other keys, so that nobody
         sets an id or a date. But whoever fills in `fax` is a bot: people do not see that field. Raises InvalidInput.
         """
-        fields = _object(body)
+        fields = read_object(body)
         is_verified = name is not None
         name = name or clean_name(fields.get("name"))
         comment, thread = _clean_comment(fields.get("comment")), clean_thread(fields.get("thread"))
@@ -144,7 +144,7 @@ class Edit(NamedTuple):
 
         Raises InvalidInput.
         """
-        fields = _object(body)
+        fields = read_object(body)
         if not fields.keys() & {"name", "comment"}:
             raise InvalidInput("Name or comment is required.")
         name = clean_name(fields["name"]) if "name" in fields else None
@@ -154,7 +154,7 @@ class Edit(NamedTuple):
 
 def clean_thread(value: object) -> str:
     """Check the name of a thread, from a body or a query; None is the thread "". Raises InvalidInput."""
-    return _clean("Thread", value, MAX_THREAD)
+    return clean_text("Thread", value, MAX_THREAD)
 
 
 def clean_name(value: object) -> str:
@@ -180,7 +180,7 @@ def _clean_parent_id(value: object) -> int | None:
 
 
 def _required(label: str, value: object, limit: int, forbidden: dict[str, re.Pattern[str]]) -> str:
-    text = _clean(label, value, limit)
+    text = clean_text(label, value, limit)
     if not text:
         raise InvalidInput(f"{label} is required.")
     for what, pattern in forbidden.items():
@@ -189,8 +189,8 @@ def _required(label: str, value: object, limit: int, forbidden: dict[str, re.Pat
     return text
 
 
-def _clean(label: str, value: object, limit: int) -> str:
-    """The text without the white space at its ends; "" for None."""
+def clean_text(label: str, value: object, limit: int) -> str:
+    """The text without the white space at its ends; "" for None. Raises InvalidInput, beginning with the label."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -213,7 +213,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _object(body: bytes) -> dict[str, object]:
+def read_object(body: bytes) -> dict[str, object]:
+    """Read an object in JSON. Raises InvalidInput."""
     value = _parse(body)
     if not isinstance(value, dict):
         raise InvalidInput("The body must be a JSON object.")

@@ -13,6 +13,7 @@ from comment import Comment, Edit, InvalidInput
 from markup import render
 from moderation import finding, held
 from moderation.finding import Found
+from moderation.judge import Verdict
 from postgres import migrations
 from postgres.batches import Batches
 from postgres.connections import ConnectionPool
@@ -28,22 +29,14 @@ MAX_CHARACTERS = 100_000
 
 RENDERED_AT_ONCE = 100  # comments, by `flask render`
 
+PUBLISHED = Verdict("published", None)
+
 Change = Callable[[Connection], Any]
 PageKey = tuple[int, int | None, str | None, bool]  # limit, after, thread, newest_first
 
 
 class KeyReused(Exception):
     """The idempotency key belongs to another comment of the thread."""
-
-
-class State(NamedTuple):
-    """The status of a comment, and the reason if it is held."""
-
-    status: str
-    reason: str | None
-
-
-PUBLISHED = State("published", None)
 
 
 class Rendered(NamedTuple):
@@ -67,7 +60,7 @@ class CommentDatabase:
         connections: int = 6,
         caches_pages: bool = True,
         shares: bool = True,
-        may_hold: bool = True,
+        may_hold: bool = False,
     ) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters, and how many connections there may be at once.
 
@@ -166,16 +159,16 @@ class CommentDatabase:
         comment: Comment,
         edit: Edit,
         if_unchanged: bool = False,
-        state: State = PUBLISHED,
+        verdict: Verdict = PUBLISHED,
     ) -> Comment | None:
         """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
         `comment` is what find_comment() returned. None if it was deleted since, published, held or, with
-        `if_unchanged`, edited. Neither the author nor the age is checked here. The comment is held if `state` says so:
-        then there is another statement.
+        `if_unchanged`, edited. Neither the author nor the age is checked here. If `verdict` says
+        so, the comment is held: by another statement.
         """
         change: Change
-        new = comment._replace(status=state.status, reason=state.reason)
+        new = comment._replace(status=verdict.status, reason=verdict.reason)
         if comment.is_held:
             change = partial(held.edit, comment=new, new=edit, if_unchanged=if_unchanged)
         elif new.is_held:
@@ -270,4 +263,3 @@ def _hold_edited(connection: Connection, comment: Comment, new: Edit, if_unchang
     is_held = held.hold(connection, comment, new, if_unchanged)
     found = finding.find(connection, comment.id or 0, None) if is_held else None
     return found and found.comment
-

@@ -94,7 +94,7 @@ def search(connection: Connection, what: Search, limit: int, after: int | None, 
     if what.status in HELD_STATES:
         where.append("status = %(status)s")
     if what.author_of is not None:
-        values["author_hash"] = _author(connection, what.author_of)
+        values["author_hash"] = author(connection, what.author_of)
         is_known = values["author_hash"] is not None
         where.append("author_hash = %(author_hash)s" if is_known else "id = %(author_of)s")
     matches = "status <> 'deleted'" if what.status is None else "status = %(status)s"
@@ -120,7 +120,7 @@ def _get(connection: Connection, ids: list[int], status: str | None, newest_firs
     return with_html(sorted((Comment(*row) for row in rows), reverse=newest_first))
 
 
-def _author(connection: Connection, comment_id: int) -> bytes | None:
+def author(connection: Connection, comment_id: int) -> bytes | None:
     """The hash of the author of this comment; None if it has none, or is not there."""
     rows = connection.fetch(f"SELECT author_hash FROM {EVERY} WHERE id = %s", (comment_id,))
     return next((found and bytes(found) for (found,) in rows), None)

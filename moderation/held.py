@@ -164,6 +164,13 @@ def publish(connection: Connection, comments: Sequence[Comment]) -> int:
     return len(connection.fetch(PUBLISH, given))
 
 
+def count_pending(connection: Connection, limit: int) -> int:
+    """How many comments wait, up to `limit`."""
+    statement = "SELECT count(*) FROM (SELECT FROM held_comments WHERE status = 'pending' LIMIT %s) AS pending"
+    [(found,)] = connection.fetch(statement, (limit,))
+    return int(found)
+
+
 def purge(connection: Connection, days: int, limit: int) -> int:
     """Delete at most `limit` comments that have been spam for so many days; how many were deleted."""
     statement = """

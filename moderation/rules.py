@@ -40,10 +40,12 @@ class Rule(NamedTuple):
         return {"id": self.id, "kind": self.kind, "value": value, "effect": self.effect}
 
 
-def read(connection: Connection) -> list[Rule]:
-    """All rules, by ascending id."""
-    rows = connection.fetch("SELECT id, kind, value, matches, effect FROM rules ORDER BY id")
-    return list(map(Rule._make, rows))
+def read(connection: Connection) -> tuple[int, list[Rule]]:
+    """The version of the rules, and all rules by ascending id."""
+    statement = """
+        SELECT version, id, kind, value, matches, effect FROM rules_version LEFT JOIN rules ON true ORDER BY id"""
+    rows = connection.fetch(statement)
+    return rows[0][0], [Rule(*row) for _, *row in rows if row[0] is not None]
 
 
 def add(connection: Connection, rule: Rule) -> Rule | None:

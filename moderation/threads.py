@@ -15,5 +15,5 @@ def open_again(connection: Connection, thread: str) -> None:
 
 def read(connection: Connection, limit: int, after: str | None) -> list[str]:
     """At most `limit` closed threads by name, those after the thread `after`."""
-    statement = "SELECT thread FROM closed_threads WHERE %(after)s IS NULL OR thread > %(after)s ORDER BY thread LIMIT %(limit)s"
-    return [thread for (thread,) in connection.fetch(statement, {"after": after, "limit": limit})]
+    statement = "SELECT thread FROM closed_threads WHERE thread > %s OR %s ORDER BY thread LIMIT %s"
+    return [thread for (thread,) in connection.fetch(statement, (after or "", after is None, limit))]

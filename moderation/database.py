@@ -1,0 +1,154 @@
+"""Moderation in PostgreSQL: what moderators look for and decide, rules, closed threads, limits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import statements
+from comment import Comment
+from db import CommentDatabase
+from moderation import facts, finding, held, rules, threads
+from moderation.facts import Asked, Known
+from moderation.finding import Search, SearchPage
+from moderation.judge import Rules
+from moderation.rules import Rule
+from postgres.deadline import Connection, new_deadline
+
+ATTEMPTS = 3  # to change the status of comments, which others may change meanwhile
+QUEUE = 1_000  # the most waiting comments that are counted
+
+Result = TypeVar("Result")
+
+
+class Prepared(NamedTuple):
+    """The rules, and their version."""
+
+    version: int
+    rules: Rules
+
+
+class ModerationDatabase:
+    """What moderators see and change.
+
+    Each method runs one statement, unless its docstring says otherwise. What it returns is committed. Every method may
+    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
+    """
+
+    def __init__(self, comments: CommentDatabase) -> None:
+        """It uses the connections of `comments`, and connects to nothing."""
+        self._comments = comments
+        self._pool = comments.pool
+        self._prepared = Prepared(0, Rules())
+
+    def facts(self, asked: Asked) -> tuple[Known, Rules]:
+        """What the database knows of a new comment, and the rules: another statement reads them if they have changed."""
+        with self._pool.connection() as connection:
+            known = facts.read(connection, asked)
+            prepared = self._prepared
+            if prepared.version != known.rules_version:
+                version, found = rules.read(connection)
+                prepared = self._prepared = Prepared(version, _prepare(found))
+        return known, prepared.rules
+
+    def search(self, what: Search, limit: int, after: int | None = None, newest_first: bool = False) -> SearchPage:
+        """A page of at most `limit` comments (moderation/finding.py). It runs three statements at most."""
+        return self._read(partial(finding.search, what=what, limit=limit, after=after, newest_first=newest_first))
+
+    def find_comments(self, ids: Sequence[int]) -> list[Comment]:
+        """The comments with these ids that are there, held or not, and not deleted."""
+        return self._read(partial(finding.find_several, ids=ids))
+
+    def count_pending(self) -> int:
+        """How many comments wait, up to QUEUE."""
+        return self._read(partial(held.count_pending, limit=QUEUE))
+
+    def set_status(self, ids: Sequence[int], status: str, seen: Mapping[int, str | None] | None = None) -> int:
+        """Publish, hold or delete the comments with these ids, by a moderator; how many it has changed.
+
+        `status` is published, pending, spam or deleted. With `seen`, a comment is changed only if it has this
+        `edited_at`: so nobody publishes a text that he has not read.
+
+        A statement finds the comments. Another one changes all that are held, and one each those that are published.
+        Then they are looked at again: what was edited or moved meanwhile is changed once more.
+        """
+        deadline = new_deadline()
+        changed = 0
+        for _ in range(ATTEMPTS):
+            with self._pool.connection(deadline=deadline) as connection:
+                found = finding.find_several(connection, ids)
+            left = [
+                each
+                for each in found
+                if each.status != status and (seen is None or (each.id, each.edited_at) in seen.items())
+            ]
+            if not left:
+                break
+            if is_held := [each for each in left if each.is_held]:
+                change = partial(_decide_held, comments=is_held, status=status)
+                changed += self._comments.change(change, is_held[0].thread, deadline)
+            for each in left:
+                if not each.is_held:
+                    change = partial(_decide, comment=each, status=status)
+                    changed += self._comments.change(change, each.thread, deadline)
+        return changed
+
+    def author_of(self, comment_id: int) -> bytes | None:
+        """The hash of the author of this comment; None if he had no key, or if it is not there."""
+        return self._read(partial(finding.author, comment_id=comment_id))
+
+    def rules(self) -> list[Rule]:
+        """All rules, by ascending id."""
+        return self._read(lambda connection: rules.read(connection)[1])
+
+    def add_rule(self, rule: Rule) -> Rule | None:
+        """Store a rule, or give the one that matches the same the new effect. None if there are MAX_RULES already."""
+        return self._write(partial(rules.add, rule=rule))
+
+    def delete_rule(self, rule_id: int) -> bool:
+        """Delete a rule; False if it is not there."""
+        return self._write(partial(rules.delete, rule_id=rule_id))
+
+    def close_thread(self, thread: str) -> None:
+        """Close a thread; a closed one stays closed."""
+        self._write(partial(threads.close, thread=thread))
+
+    def open_thread(self, thread: str) -> None:
+        """Open a thread; an open one stays open."""
+        self._write(partial(threads.open_again, thread=thread))
+
+    def closed_threads(self, limit: int, after: str | None = None) -> list[str]:
+        """At most `limit` closed threads by name, those after the thread `after`."""
+        return self._read(partial(threads.read, limit=limit, after=after))
+
+    def _read(self, statement: Callable[[Connection], Result]) -> Result:
+        with self._pool.connection() as connection:
+            return statement(connection)
+
+    def _write(self, statement: Callable[[Connection], Result]) -> Result:
+        with self._pool.connection(to_write=True) as connection:
+            return statement(connection)
+
+
+def _prepare(found: Sequence[Rule]) -> Rules:
+    return Rules(
+        (rule.kind, rule.matches, rule.effect, bytes.fromhex(rule.matches) if rule.kind == "author" else None)
+        for rule in found
+    )
+
+
+def _decide(connection: Connection, comment: Comment, status: str) -> int:
+    """Hold or delete a published comment as it was read; how many were changed."""
+    if status == "deleted":
+        return statements.delete(connection, comment, if_unchanged=True)
+    held_comment = comment._replace(status=status, reason="moderator")
+    return held.hold(connection, held_comment, None, if_unchanged=True)
+
+
+def _decide_held(connection: Connection, comments: Sequence[Comment], status: str) -> int:
+    """Publish or delete held comments, or give them another status; how many were changed."""
+    ids = [comment.id or 0 for comment in comments]
+    if status == "published":
+        return held.publish(connection, comments)
+    if status == "deleted":
+        return held.delete_several(connection, ids)
+    return held.restate(connection, ids, status, "moderator")
