@@ -139,15 +139,16 @@ class Edit(NamedTuple):
     html: str | None = None
 
     @classmethod
-    def from_json(cls, body: bytes) -> Self:
+    def from_json(cls, body: bytes, name: str | None = None) -> Self:
         """Read what a client sent: an object with `name`, `comment` or both. Other keys are ignored.
 
-        Raises InvalidInput.
+        With `name`, a name for which the site vouches, it replaces that of the object. Raises InvalidInput.
         """
         fields = read_object(body)
         if not fields.keys() & {"name", "comment"}:
             raise InvalidInput("Name or comment is required.")
-        name = clean_name(fields["name"]) if "name" in fields else None
+        if name is None and "name" in fields:
+            name = clean_name(fields["name"])
         comment = _clean_comment(fields["comment"]) if "comment" in fields else None
         return cls(name, comment, render(comment) if comment else None)
 

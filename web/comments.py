@@ -19,12 +19,14 @@ from web.answer import (
     to_json,
     unstored_answer,
 )
+from web.identity import Identity, identify
 from web.request import Request, choice, whole_number
 
 MAX_LIMIT = 200  # comments of a page
 DEFAULT_LIMIT = 100
 DEFAULT_ORDER = "oldest"
 MAX_PAGE = 990_000  # bytes of the comments of a page: with the path of the next page, its body stays below a megabyte
+SIGN_IN = "Only users who are signed in on this site can comment."
 NO_COMMENT = "There is no comment with this id."
 SMALL_PAGE = 100_000  # characters that surely fit: a character has at most 6 bytes in JSON
 
@@ -69,9 +71,13 @@ def those_that_fit(page: Page) -> list[Comment]:
 
 def create_comment(request: Request) -> Answer:
     """`POST /comments`. Raises InvalidInput, HTTPException, KeyReused and DatabaseUnavailable."""
-    author_hash = request.author_hash()
-    comment = Comment.from_json(request.json_body())
-    stored = request.database.create_comment(comment, request.idempotency_key(), author_hash)
+    identity = identify(request)
+    if request.config.require_auth == "on" and not identity.is_verified:
+        raise Unauthorized(SIGN_IN)
+    comment = Comment.from_json(request.json_body(), identity.name)
+    if identity.is_verified:  # a moderator types his name
+        comment = comment._replace(verified=True)
+    stored = request.database.create_comment(comment, request.idempotency_key(), identity.author_hash)
     return comment_answer(201, stored, [("Location", f"/comments/{stored.id}")])
 
 
@@ -85,8 +91,9 @@ def get_comment(request: Request, id: str) -> Answer:
 
 def edit_comment(request: Request, id: str) -> Answer:
     """`PATCH /comments/ID`, by its author, in time. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
-    author_hash = required_author(request)
-    edit = Edit.from_json(request.json_body())
+    identity = identify(request)
+    author_hash = required_author(identity)
+    edit = Edit.from_json(request.json_body(), identity.name)
     found = own_comment(request, id, author_hash)
     minutes = request.config.edit_minutes
     if minutes == 0:
@@ -101,18 +108,17 @@ def edit_comment(request: Request, id: str) -> Answer:
 
 def delete_comment(request: Request, id: str) -> Answer:
     """`DELETE /comments/ID`, by its author. Raises HTTPException and DatabaseUnavailable."""
-    found = own_comment(request, id, required_author(request))
+    found = own_comment(request, id, required_author(identify(request)))
     if not request.database.delete_comment(found.comment, if_unchanged=names_a_version(request)):
         raise overtaken(request)
     return Answer(204, [("Cache-Control", "no-store")], b"")
 
 
-def required_author(request: Request) -> bytes:
-    """The hash of the author's key. Raises Unauthorized."""
-    author_hash = request.author_hash()
-    if author_hash is None:
+def required_author(identity: Identity) -> bytes:
+    """The hash by which an author is known. Raises Unauthorized."""
+    if identity.author_hash is None:
         raise Unauthorized("This needs the key of the comment's author: Authorization: Bearer KEY.")
-    return author_hash
+    return identity.author_hash
 
 
 def own_comment(request: Request, id: str, author_hash: bytes) -> Found:

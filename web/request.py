@@ -1,13 +1,12 @@
 """What a request brings: its query, its body, its headers, all checked before they are used."""
 
-import hashlib
 import re
 import secrets
 import time
 from typing import Any
 from urllib.parse import parse_qsl
 
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, Unauthorized, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import get_content_length, get_input_stream
 
 from config import Config
@@ -86,20 +85,6 @@ class Request:
         if len(body) > MAX_BODY:
             raise RequestEntityTooLarge(TOO_LARGE)
         return body
-
-    def author_hash(self) -> bytes | None:
-        """The SHA-256 of the author's key, or None if there is none. Raises Unauthorized.
-
-        The key is a bearer token (RFC 6750, section 2.1) of 22 to 255 characters that the client has made. The service
-        never stores the key itself.
-        """
-        given = self.header("Authorization")
-        if given is None:
-            return None
-        found = re.fullmatch("(?i:Bearer) +([A-Za-z0-9._~+/=-]{22,255})", given)
-        if not found:
-            raise Unauthorized("The Authorization must be Bearer and a key: 22 to 255 characters of A-Za-z0-9._~+/=-.")
-        return hashlib.sha256(found[1].encode()).digest()
 
     def idempotency_key(self) -> str | None:
         """The Idempotency-Key, or None if there is none. Raises BadRequest."""

@@ -25,3 +25,7 @@ def test_greenlets_are_gunicorn_s_and_of_whoever_waits_for_postgresql() -> None:
 
 def test_markdown_and_its_cleaner_are_for_markup() -> None:
     assert importers("pyromark") == importers("nh3") == {"markup.py"}
+
+
+def test_tokens_are_for_identity() -> None:
+    assert [path.name for path in program() if "jwt" in set(imports(path))] == ["identity.py"]
