@@ -13,7 +13,7 @@ from db import CommentDatabase
 from logs import configure_logging
 from postgres.errors import InvalidDatabaseURL
 from postgres.waiting import IS_GREEN
-from web import comments, service
+from web import comments, moderation, service
 from web.wsgi import Application, Route, add_routes
 
 # Every call of the API. Flask's rules, the fast way, the Allow of a 405 and the methods of CORS are derived from this
@@ -21,12 +21,19 @@ from web.wsgi import Application, Route, add_routes
 ROUTES = (
     Route("GET", "/comments", comments.list_comments, is_fast=True),
     Route("POST", "/comments", comments.create_comment, is_fast=True),
+    Route("PATCH", "/comments", moderation.decide_several),
     Route("GET", "/comments/<id>", comments.get_comment),
     Route("PATCH", "/comments/<id>", comments.edit_comment),
     Route("DELETE", "/comments/<id>", comments.delete_comment),
+    Route("GET", "/closed-threads", moderation.list_closed_threads),
+    Route("PUT", "/closed-threads", moderation.close_thread),
+    Route("DELETE", "/closed-threads", moderation.open_thread),
     Route("GET", "/healthz", service.health),
     Route("GET", "/openapi.yaml", service.contract),
     Route("GET", "/readyz", service.readiness),
+    Route("GET", "/rules", moderation.list_rules),
+    Route("POST", "/rules", moderation.add_rule),
+    Route("DELETE", "/rules/<id>", moderation.delete_rule),
 )
 
 
@@ -56,7 +63,11 @@ def open_database(config: Config) -> CommentDatabase:
     """The database that the configuration names. Raises ConfigError."""
     try:
         return CommentDatabase(
-            config.database_url or "", config.database_connections, config.page_cache == "on", shares=IS_GREEN
+            config.database_url or "",
+            config.database_connections,
+            caches_pages=config.page_cache == "on",
+            shares=IS_GREEN,
+            may_hold=config.is_moderated,
         )
     except InvalidDatabaseURL as error:
         what = f" with a valid {error}" if str(error) else ""

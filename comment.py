@@ -86,6 +86,11 @@ class Comment(NamedTuple):
         found = cls(None, name, comment, thread, parent_id=parent_id, html=render(comment), verified=is_verified)
         return found if _is_blank(fields.get("fax")) else found._replace(status="spam", reason="honeypot")
 
+    def edited(self, edit: "Edit") -> Self:
+        """The comment with what an edit changes, but for the time."""
+        changed = {name: value for name, value in edit._asdict().items() if value is not None}
+        return self._replace(**changed)
+
     @property
     def is_held(self) -> bool:
         """Whether only its author and the moderators see it."""

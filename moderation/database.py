@@ -41,7 +41,7 @@ class ModerationDatabase:
         self._prepared = Prepared(0, Rules())
 
     def facts(self, asked: Asked) -> tuple[Known, Rules]:
-        """What the database knows of a new comment, and the rules: another statement reads them if they have changed."""
+        """What the database knows of a new comment, and the rules; if they have changed, one more reads them."""
         with self._pool.connection() as connection:
             known = facts.read(connection, asked)
             prepared = self._prepared

@@ -25,10 +25,12 @@ COLUMNS = (
     f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}, verified, reason"
 )
 
-# After an edit, name and text are not compared.
-IS_SAME = (
-    "(parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s) AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))"
-)
+# The comment with an idempotency key, and whether a new one has the same content. After an edit, name and text are not
+# compared.
+FIND_BY_KEY = f"""
+    SELECT {COLUMNS}, (parent_id, author_hash) IS NOT DISTINCT FROM (%s, %s)
+        AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
+    FROM {EVERY} WHERE thread = %s AND idempotency_key = %s"""
 
 # The comments that one search looks at. More would take too long if all of them are long.
 SCANNED = 5_000
@@ -52,6 +54,7 @@ class Search(NamedTuple):
     status: str | None = None
     text: str | None = None
     author_of: int | None = None
+    thread: str | None = None
 
 
 class SearchPage(NamedTuple):
@@ -64,8 +67,7 @@ class SearchPage(NamedTuple):
 def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | None:
     """The comment with the idempotency key of this row, and whether it has the content of this row; or None."""
     content = (row.parent_id, row.author_hash, row.name, row.comment)
-    statement = f"SELECT {COLUMNS}, {IS_SAME} FROM {EVERY} WHERE thread = %s AND idempotency_key = %s"
-    rows = connection.fetch(statement, (*content, row.thread, row.idempotency_key))
+    rows = connection.fetch(FIND_BY_KEY, (*content, row.thread, row.idempotency_key))
     return next(((Comment.from_row(row), is_same) for *row, is_same in rows), None)
 
 
@@ -93,6 +95,8 @@ def search(connection: Connection, what: Search, limit: int, after: int | None, 
     values = {**what._asdict(), "after": after, "pattern": f"%{_escape(what.text or '')}%", "author_hash": None}
     if what.status in HELD_STATES:
         where.append("status = %(status)s")
+    if what.thread is not None:
+        where.append("thread = %(thread)s")
     if what.author_of is not None:
         values["author_hash"] = author(connection, what.author_of)
         is_known = values["author_hash"] is not None

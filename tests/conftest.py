@@ -23,7 +23,7 @@ from postgres.migrations import migrate
 
 from support.containers import IMAGE, Project, docker, inspect, is_there, project
 from support.over_http import client_of
-from support.postgres import sql
+from support.postgres import empty, sql
 from support.processes import ROOT
 from support.program import NOT_THE_PROGRAM
 
@@ -112,7 +112,7 @@ def migrated_database(new_database: Callable[..., str]) -> str:
 @pytest.fixture
 def database_url(migrated_database: str) -> str:
     """The URL of a database with the schema and no comments; the first one stored will have the id 1."""
-    sql(migrated_database, "TRUNCATE comments RESTART IDENTITY")
+    empty(migrated_database)
     return migrated_database
 
 

@@ -1,7 +1,5 @@
 """The calls of moderators. Each needs the ADMIN_TOKEN, or a signed token with the role of a moderator."""
 
-from urllib.parse import urlencode
-
 from werkzeug.exceptions import Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized
 
 from comment import MAX_ID, InvalidInput, clean_thread
@@ -10,8 +8,8 @@ from moderation.input import STATUSES, Decision, NewRule, clean_search
 from moderation.rules import MAX_RULES
 from web.answer import CHANGED, Answer, entity_tag, json_answer, require_match, to_json
 from web.identity import ANONYMOUS, identify
-from web.paging import DEFAULT_LIMIT, DEFAULT_ORDER, MAX_LIMIT, NO_COMMENT, is_id, order_of, that_fit
-from web.request import Request, choice, whole_number
+from web.paging import read_after, read_limit, read_order, that_fit, with_next
+from web.request import NO_COMMENT, Request, choice, is_id, whole_number
 
 # The parameters that only moderators may send.
 SEARCHES = {"status", "q", "author_of"}
@@ -39,33 +37,24 @@ def search(request: Request) -> Answer:
         author_of=whole_number(query, "author_of", low=1, high=MAX_ID) if "author_of" in query else None,
         thread=clean_thread(query["thread"]) if "thread" in query else None,
     )
-    limit = whole_number(query, "limit", low=1, high=MAX_LIMIT) if "limit" in query else DEFAULT_LIMIT
-    after = whole_number(query, "after", low=0, high=MAX_ID) if "after" in query else None
-    order = order_of(query)
-    page = request.moderation.search(what, limit, after, order == "newest")
+    limit, order = read_limit(query), read_order(query)
+    page = request.moderation.search(what, limit, read_after(query), order == "newest")
     shown = that_fit([comment.for_moderators() for comment in page.comments])
-    value: dict[str, object] = {"comments": shown}
     next_id = page.next if len(shown) == len(page.comments) else shown[-1]["id"]
+    value: dict[str, object] = {"comments": shown}
     if next_id is None:
         return json_answer(200, value)
-    known = {
-        "after": next_id,
-        "author_of": what.author_of,
-        "limit": limit if limit != DEFAULT_LIMIT else None,
-        "order": order if order != DEFAULT_ORDER else None,
-        "q": what.text,
-        "status": what.status,
-        "thread": what.thread,
-    }
-    given = {name: value for name, value in known.items() if value is not None}
-    next_path = f"/comments?{urlencode(given, safe='/')}"
-    return json_answer(200, {**value, "next": next_path}, [("Link", f'<{next_path}>; rel="next"')])
+    searched = {"q": what.text, "status": what.status, "thread": what.thread}
+    return json_answer(
+        200,
+        *with_next(value, "/comments", after=next_id, author_of=what.author_of, limit=limit, order=order, **searched),
+    )
 
 
-def decide(request: Request, id: str) -> Answer:
+def decide(request: Request, id: str, body: bytes) -> Answer:
     """`PATCH /comments/ID` with a status. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     require_moderator(request)
-    status = Decision.from_json(request.json_body(), needs_ids=False).status
+    status = Decision.from_json(body, needs_ids=False).status
     found = request.database.find_comment(int(id)) if is_id(id) else None
     if found is None:
         raise NotFound(NO_COMMENT)
@@ -83,7 +72,7 @@ def decide(request: Request, id: str) -> Answer:
 
 
 def decide_several(request: Request) -> Answer:
-    """`PATCH /comments`: the same for up to 200 comments. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
+    """`PATCH /comments`: the same for several comments. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     require_moderator(request)
     decision = Decision.from_json(request.json_body(), needs_ids=True)
     return json_answer(200, {"changed": request.moderation.set_status(decision.ids or [], decision.status)})
@@ -119,14 +108,12 @@ def list_closed_threads(request: Request) -> Answer:
     require_moderator(request)
     query = request.query()
     after = clean_thread(query["after"]) if "after" in query else None
-    limit = whole_number(query, "limit", low=1, high=MAX_LIMIT) if "limit" in query else DEFAULT_LIMIT
+    limit = read_limit(query)
     found = request.moderation.closed_threads(limit + 1, after)
     value: dict[str, object] = {"threads": found[:limit]}
     if len(found) <= limit:
         return json_answer(200, value)
-    given = {"after": found[limit - 1]} | ({"limit": limit} if limit != DEFAULT_LIMIT else {})
-    next_path = f"/closed-threads?{urlencode(given, safe='/')}"
-    return json_answer(200, {**value, "next": next_path}, [("Link", f'<{next_path}>; rel="next"')])
+    return json_answer(200, *with_next(value, "/closed-threads", after=found[limit - 1], limit=limit))
 
 
 def close_thread(request: Request) -> Answer:

@@ -9,34 +9,40 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import get_content_length, get_input_stream
 
+from comment import MAX_ID
 from config import Config
 from db import CommentDatabase
+from moderation.database import ModerationDatabase
 
 MAX_BODY = 256 * 1024  # bytes
 TOO_LARGE = f"The body must not be larger than {MAX_BODY:,} bytes."
 MALFORMED = "The body is malformed or incomplete."
+NO_COMMENT = "There is no comment with this id."
 
 # https://peps.python.org/pep-3333/#environ-variables
 Environ = dict[str, Any]
 
 
 class Request:
-    """A request, with the configuration and the database that its function needs.
+    """A request, with the configuration and the databases that its function needs.
 
     `id` is the client's own X-Request-ID if that is a proper one, else a new one. `started` is in the time of
     time.perf_counter().
     """
 
-    __slots__ = ("config", "database", "environ", "id", "started")
+    __slots__ = ("config", "database", "environ", "id", "moderation", "started")
 
     # Where Flask's views find it in the WSGI environment.
     KEY = "comments.request"
 
-    def __init__(self, environ: Environ, config: Config, database: CommentDatabase) -> None:
+    def __init__(
+        self, environ: Environ, config: Config, database: CommentDatabase, moderation: ModerationDatabase
+    ) -> None:
         self.started = time.perf_counter()
         self.environ = environ
         self.config = config
         self.database = database
+        self.moderation = moderation
         given = environ.get("HTTP_X_REQUEST_ID", "")
         self.id = given if re.fullmatch("[A-Za-z0-9._-]{1,128}", given) else new_id()
         environ[self.KEY] = self
@@ -107,9 +113,15 @@ def whole_number(query: dict[str, str], name: str, *, low: int, high: int) -> in
     raise BadRequest(f"{name.capitalize()} must be a whole number from {low} to {high}.")
 
 
-def choice(query: dict[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:
+def choice(query: dict[str, str], name: str, choices: tuple[str, ...], *, default: str = "") -> str:
     """A parameter of the query that must be one of these choices. Raises BadRequest."""
     text = query.get(name, default)
     if text in choices:
         return text
-    raise BadRequest(f"{name.capitalize()} must be {' or '.join(choices)}.")
+    *others, last = choices
+    raise BadRequest(f"{name.capitalize()} must be {', '.join(others)} or {last}.")
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of a comment, written as the service writes it."""
+    return re.fullmatch("[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_ID

@@ -17,6 +17,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from config import Config
 from db import CommentDatabase
+from moderation.database import ModerationDatabase
 from web.answer import Answer, Headers
 from web.cors import cors_headers
 from web.errors import answer_error, log_error
@@ -51,6 +52,7 @@ class Application:
         self._flask = flask_app
         self._config = config
         self._database = database
+        self._moderation = ModerationDatabase(database)
         self._fast = {(route.method, route.path): route.function for route in routes if route.is_fast}
         self._methods = ", ".join(sorted({"HEAD", *(route.method for route in routes)}))
 
@@ -58,7 +60,7 @@ class Application:
         # No Upgrade is supported, so it is ignored (RFC 9110, section 7.8). Werkzeug would look for a WebSocket's
         # route.
         environ.pop("HTTP_UPGRADE", None)
-        request = Request(environ, self._config, self._database)
+        request = Request(environ, self._config, self._database, self._moderation)
         start = self._start(request, start_response)
         function = self._fast.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         if function is None or not USUAL_HOST.fullmatch(environ.get("HTTP_HOST", "")):

@@ -17,7 +17,7 @@ from app import ROUTES, create_app
 from comment import MAX_COMMENT, MAX_ID, MAX_NAME, MAX_THREAD, Comment, InvalidInput
 from config import Config
 from db import CommentDatabase
-from web import comments
+from web import paging
 
 from support.postgres import sql
 from support.processes import ROOT
@@ -73,8 +73,8 @@ def test_its_limits_are_the_code_s() -> None:
         assert schemas[name]["description"].startswith(f"At most {limit:,} characters")
     assert schemas["ID"]["maximum"] == MAX_ID
     parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
-    assert parameters["limit"]["schema"]["maximum"] == comments.MAX_LIMIT
-    assert parameters["limit"]["schema"]["default"] == comments.DEFAULT_LIMIT
+    assert parameters["limit"]["schema"]["maximum"] == paging.MAX_LIMIT
+    assert parameters["limit"]["schema"]["default"] == paging.DEFAULT_LIMIT
 
 
 def test_its_comment_has_the_fields_of_the_code_s() -> None:

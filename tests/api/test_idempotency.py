@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-import statements
 from comment import Comment
 from db import CommentDatabase
+from moderation import finding
 from postgres.deadline import Connection
 
 HELLO = {"name": "Ada", "comment": "Hello"}
@@ -82,7 +82,7 @@ def test_a_comment_that_is_deleted_while_its_key_is_looked_up(
     fetch = Connection.fetch
 
     def delete_before_select(connection: Connection, statement: str, parameters: Any = ()) -> Any:
-        if statement == statements.FIND_BY_KEY:
+        if statement == finding.FIND_BY_KEY:
             fetch(connection, "DELETE FROM comments RETURNING id")
         return fetch(connection, statement, parameters)
 

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from config import Config
 from db import CommentDatabase
+from moderation.database import ModerationDatabase
 from web.identity import ANONYMOUS, MAX_TOKEN, MODERATOR, Identity, identify
 from web.request import Request
 
@@ -388,7 +389,8 @@ def test_without_an_admin_token_its_text_is_a_key(start: Start) -> None:
 
 def identity_of(text: str | None, **config: Any) -> Identity:
     environ = {} if text is None else {"HTTP_AUTHORIZATION": f"Bearer {text}"}
-    return identify(Request(environ, Config(**config), CommentDatabase("")))
+    database = CommentDatabase("")
+    return identify(Request(environ, Config(**config), database, ModerationDatabase(database)))
 
 
 def test_who_is_a_moderator() -> None:

@@ -175,7 +175,7 @@ def test_a_statement_that_takes_too_long_is_given_up(database: CommentDatabase, 
 def test_the_bound_on_a_statement_is_the_statement_s_own(database: CommentDatabase) -> None:
     """Behind PgBouncer another client would inherit a session's setting."""
     database.get_page(limit=1)
-    with database._pool.connection() as connection, connection.cursor() as cursor:
+    with database.pool.connection() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
 
@@ -221,7 +221,7 @@ def test_the_sqlstate_decides(database: CommentDatabase, state: str, unavailable
     failing = f"DO $$ BEGIN RAISE EXCEPTION 'secret' USING ERRCODE = '{state}'; END $$"
     with (
         pytest.raises(DatabaseUnavailable if unavailable else psycopg2.Error) as caught,
-        database._pool.connection() as connection,
+        database.pool.connection() as connection,
     ):
         connection.fetch(failing)
     if unavailable:
@@ -355,7 +355,7 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
         database.create_comment(Comment(None, "Ada", "Hello", thread), "700000" if thread == "big" else "7")
     database.check_ready()
     rows = [NewRow(thread, "Ada", "Hello", 500_000, "", None, None) for thread in ("big", "7")]
-    with database._pool.connection(to_write=True) as connection:
+    with database.pool.connection(to_write=True) as connection:
         assert [stored is not None for stored in insert_several(connection, rows)] == [True, False]
     assert len(plans) == 73
     assert [plan for plan in plans if rows_read(plan) > 101] == []

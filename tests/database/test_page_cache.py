@@ -441,7 +441,7 @@ def test_where_it_is_off_each_call_reads(
 
 def test_where_it_is_off_no_connection_is_kept_for_it(database_url: str) -> None:
     database = CommentDatabase(database_url, connections=2, caches_pages=False)
-    with database._pool.connection(), database._pool.connection(to_write=True):
+    with database.pool.connection(), database.pool.connection(to_write=True):
         pass
     database.close()
 

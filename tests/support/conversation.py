@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from werkzeug.test import TestResponse
 
 from support.model import IDEMPOTENCY_KEYS, KEYS, NAMES, NEVER, TEXTS, THREADS, Entry, Model, Sent, bearer, check_table
-from support.postgres import sql
+from support.postgres import empty, sql
 
 threads, names, texts = st.sampled_from(THREADS), st.sampled_from(NAMES), st.sampled_from(list(TEXTS))
 edits = st.fixed_dictionaries({}, optional={"name": names, "comment": texts}).filter(bool)
@@ -41,7 +41,7 @@ class Conversation(RuleBasedStateMachine):
         self.model = Model()
         self.sent: dict[int, Sent] = {}  # the POST of each comment
         self.tags: dict[str, str] = {}  # the entity tag of each content that a comment has had
-        sql(self.database_url, "TRUNCATE comments RESTART IDENTITY")
+        empty(self.database_url)
 
     def ask(self, method: str, path: str, **arguments: Any) -> TestResponse:
         return next(self.next_client).open(path, method=method, **arguments)

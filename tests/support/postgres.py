@@ -6,6 +6,12 @@ from typing import Any
 import psycopg2
 
 
+def empty(url: str) -> None:
+    """Delete all that the service has stored. The first comment that is stored then has the id 1."""
+    sql(url, "TRUNCATE comments, held_comments, rules, closed_threads RESTART IDENTITY")
+    sql(url, "UPDATE rules_version SET version = version + 1")
+
+
 def sql(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Run a statement on a connection of its own, as somebody else would."""
     with closing(psycopg2.connect(url)) as connection:
