@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-container faults fuzz bench bench-full markdown lint lock
+.PHONY: help run test test-container faults fuzz bench bench-full markdown spam lint lock
 
 # The first of these that is Python 3.11 or later. `make PYTHON=… run` uses another one.
 PYTHON := python3 python3.13 python3.12 python3.11
@@ -39,6 +39,9 @@ bench-full: .venv/ready bench/.venv/ready ## The same with 1 and 64 clients too,
 
 markdown: .venv/ready ## Time Markdown, typical and hostile, and write the table of docs/markdown.md
 	@PYTHONPATH=.:tests $(BIN)/python bench/rendering.py
+
+spam: .venv/ready ## Judge a corpus of spam by rules, and write the tables of docs/spam.md
+	@PYTHONPATH=.:tests $(BIN)/python bench/spam.py
 
 lint: .venv/ready ## Check style, types, layers and the Dockerfile
 	@$(BIN)/ruff check .

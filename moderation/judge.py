@@ -70,7 +70,10 @@ class Rules:
         return None if author_hash is None else self._authors.get(author_hash)
 
     def on_words(self, comment: Comment) -> str | None:
-        """The effect of the rules on words in this comment; None: none is found. At most some 10 ms, for any text."""
+        """The effect of the rules on words in this comment; None: none is found.
+
+        For 1,000 rules and any comment, it takes at most some 20 ms; for a short one 0.1 ms.
+        """
         if not self._words:
             return None
         parts = [TOKEN.findall(_folded(part)) for part in _shown(comment)]
