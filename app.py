@@ -14,6 +14,7 @@ from logs import configure_logging
 from postgres.errors import InvalidDatabaseURL
 from postgres.waiting import IS_GREEN
 from web import comments, moderation, service
+from web.identity import load_jwt
 from web.wsgi import Application, Route, add_routes
 
 # Every call of the API. Flask's rules, the fast way, the Allow of a 405 and the methods of CORS are derived from this
@@ -47,6 +48,8 @@ def create_app(config: Config | None = None, database: CommentDatabase | None = 
     if database is None:
         config = replace(config, database_url=config.database_url or embedded_database_url())
         database = open_database(config)
+    if config.auth_secrets:
+        load_jwt()
     app = Flask(__name__, static_folder=None)
     # /comments/ is /comments, and /comments//1 is nothing: by default Werkzeug redirects both, with a page of HTML.
     app.url_map.strict_slashes = False

@@ -45,6 +45,11 @@ ANONYMOUS = Identity(None, None, False, False)
 MODERATOR = Identity(hashlib.sha256(b"moderator").digest(), None, True, True)
 
 
+def load_jwt() -> None:
+    """Load what reads signed tokens: 20 ms and half a megabyte that only a service with AUTH_SECRETS needs. Raises ImportError."""
+    import jwt  # noqa: F401
+
+
 def identify(request: Request) -> Identity:
     """Who sends this request. Raises Unauthorized."""
     given = request.header("Authorization")
@@ -86,7 +91,7 @@ def read_token(token: str, config: Config) -> dict[str, Any]:
 
     https://datatracker.ietf.org/doc/html/rfc8725 says what goes wrong otherwise.
     """
-    import jwt  # only where there are AUTH_SECRETS
+    import jwt
 
     if len(token) > MAX_TOKEN:
         raise Unauthorized(f"The token must not be longer than {MAX_TOKEN:,} characters.")

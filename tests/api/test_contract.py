@@ -21,6 +21,7 @@ from web import paging
 
 from support.postgres import sql
 from support.processes import ROOT
+from support.tokens import SECRET, token
 
 CONTRACT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 KEY = "the-key-of-the-author-1"
@@ -208,6 +209,9 @@ def test_the_examples_of_the_answers_are_real(client: FlaskClient, database: Com
     assert post({**hello, "comment": "other"}, Idempotency_Key="key").json == example("/comments", "post", "422")
     assert post({**hello, "parent_id": 99}).json == example("/comments", "post", "400", 2)
     assert post(hello, Authorization="Bearer short").json == example("/comments", "post", "401")
+    closed = create_app(Config(auth_secrets=(SECRET,), require_auth="on"), database).test_client()
+    for n, headers in enumerate([{"Authorization": f"Bearer {token(exp=1)}"}, {}], start=1):
+        assert closed.post("/comments", json=hello, headers=headers).json == example("/comments", "post", "401", n)
     assert client.get("/comments?limit=0").json == example("/comments", "get", "400")
     assert client.get("/healthz").json == example("/healthz", "get", "200")
     assert client.get("/readyz").json == example("/readyz", "get", "200")

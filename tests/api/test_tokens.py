@@ -1,5 +1,6 @@
 """Who sends a request: a user whom the site has signed in, by a token; a moderator, by the ADMIN_TOKEN."""
 
+import re
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,7 +17,7 @@ from web.identity import ANONYMOUS, MAX_TOKEN, MODERATOR, Identity, identify
 from web.request import Request
 
 from support.postgres import sql
-from support.processes import PYTHON, run
+from support.processes import PYTHON, ROOT, run
 from support.tokens import HS256, SECRET, claims, encoded, signature, signed, token
 
 NEW_SECRET = "a-newer-secret-of-the-same-site-1"  # noqa: S105
@@ -120,6 +121,15 @@ def test_a_retry_with_a_newer_token_is_the_same_comment(start: Start) -> None:
     for seconds in (60, 600):
         headers = {**bearer(token(exp=int(time.time()) + seconds)), "Idempotency-Key": "key"}
         assert client.post("/comments", json=HELLO, headers=headers).get_json()["id"] == 1
+
+
+def test_the_readme_says_how_a_site_makes_a_token(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("AUTH_SECRET", SECRET)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102
+    stored = post(start(), names["token_for"](42, "Ada")).get_json()
+    assert (stored["name"], stored["verified"]) == ("Ada", True)
 
 
 def unsigned(algorithm: str, **changes: object) -> str:

@@ -15,6 +15,7 @@ import pytest
 from support.containers import docker, in_image, is_there
 from support.processes import PYTHON, ROOT, run, serving
 from support.program import EMBEDDED, imports, program
+from support.tokens import SECRET
 
 PIPFILE = tomllib.loads((ROOT / "Pipfile").read_text())
 LOCK = json.loads((ROOT / "Pipfile.lock").read_text())
@@ -101,9 +102,9 @@ def without(package: str, environment: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("package", PIPFILE["packages"])
 def test_each_declared_package_is_needed_to_start(package: str, checkout: Path, locked: Path) -> None:
+    variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "AUTH_SECRETS": SECRET, "PATH": "/nowhere"}
     with without(package, locked):
-        python = str(locked / "bin" / "python")
-        done = run([python, "-m", "gunicorn"], checkout, DATABASE_URL="postgresql://127.0.0.1:1/x", PATH="/nowhere")
+        done = run([str(locked / "bin" / "python"), "-m", "gunicorn"], checkout, **variables)
     assert done.returncode != 0
     assert "No module named" in done.stderr
 
