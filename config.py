@@ -30,6 +30,18 @@ class ConfigError(SystemExit):
 
 
 @dataclass(frozen=True)
+class Limit:
+    """At most `count` requests at once, and in the long run so many in `seconds`."""
+
+    count: int
+    seconds: int
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+@dataclass(frozen=True)
 class Config:
     """The settings of one process; each is the environment variable of the same name in capitals."""
 
@@ -56,11 +68,15 @@ class Config:
     # None: threads stay open.
     close_after_days: int | None = None
     spam_days: int = 30
+    # None: there is no limit.
+    post_limit: Limit | None = None
+    site_limit: Limit | None = None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def is_moderated(self) -> bool:
         """Whether anything is set that may keep a comment from being shown. If not, rules are not looked at."""
-        limits = (self.admin_token, self.max_links, self.close_after_days)
+        limits = (self.admin_token, self.max_links, self.close_after_days, self.post_limit, self.site_limit)
         return self.moderation != "none" or any(limit is not None for limit in limits)
 
     @classmethod
@@ -93,6 +109,9 @@ class Config:
             max_links=_number(environ, "MAX_LINKS", default=None, low=0, high=1000),
             close_after_days=_number(environ, "CLOSE_AFTER_DAYS", default=None, low=1, high=36_500),
             spam_days=_number(environ, "SPAM_DAYS", default=cls.spam_days, low=1, high=36_500),
+            post_limit=_limit(environ, "POST_LIMIT"),
+            site_limit=_limit(environ, "SITE_LIMIT"),
+            trusted_proxies=_networks(environ, "TRUSTED_PROXIES"),
         )
         if config.require_auth == "on" and not config.auth_secrets:
             raise ConfigError("REQUIRE_AUTH must be off if AUTH_SECRETS is not set: nobody could post a comment.")
@@ -160,3 +179,31 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...], *, 
     if text.lower() not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
     return text.lower()
+
+
+def _limit(environ: Mapping[str, str], name: str) -> Limit | None:
+    text = environ.get(name, "").strip()
+    found = re.fullmatch(r"([0-9]{1,5})/([a-z]+)", text.lower(), re.ASCII)
+    if found and 1 <= int(found[1]) <= 10_000 and found[2] in UNITS:
+        return Limit(int(found[1]), UNITS[found[2]])
+    if text:
+        raise ConfigError(
+            f"{name} must be like 10/minute: from 1 to 10000, a slash, and second, minute, hour or day, not {text!r}."
+        )
+    return None
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Networks (CIDR, or one address) by comma. All addresses are no network: then everybody would be trusted."""
+    networks = []
+    for text in filter(None, re.split(r"[\s,]+", environ.get(name, ""))):
+        try:
+            network = ipaddress.ip_network(text)
+            if network.prefixlen == 0:
+                raise ValueError
+        except ValueError:
+            raise ConfigError(
+                f"{name} must be addresses or networks like 10.0.0.0/8, by comma, and not all addresses, not {text!r}."
+            ) from None
+        networks.append(network)
+    return tuple(networks)

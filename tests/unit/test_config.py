@@ -2,12 +2,13 @@
 
 import os
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 import config
-from config import Config, ConfigError
+from config import Config, ConfigError, Limit
 
 ADMIN = "AZaz09._~+/=-AZaz09._~"  # the shortest
 SIGNING = "a-secret!of_32$characters#%&'()*"
@@ -43,6 +44,9 @@ def test_every_variable_is_read() -> None:
             "MAX_LINKS": "0",
             "CLOSE_AFTER_DAYS": "90",
             "SPAM_DAYS": "1",
+            "POST_LIMIT": "10/Minute",
+            "SITE_LIMIT": "10000/day",
+            "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
         }
     )
     assert read == Config(
@@ -64,6 +68,9 @@ def test_every_variable_is_read() -> None:
         max_links=0,
         close_after_days=90,
         spam_days=1,
+        post_limit=Limit(10, 60),
+        site_limit=Limit(10_000, 86_400),
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
     )
     unread = [field.name for field in fields(Config) if getattr(read, field.name) == getattr(Config(), field.name)]
     assert unread == [], "each has another value than its default"
@@ -81,6 +88,26 @@ def test_every_variable_is_read() -> None:
 )
 def test_allowed_origins(value: str, origins: tuple[str, ...]) -> None:
     assert Config.from_environment({"ALLOWED_ORIGINS": value}).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [("1/second", Limit(1, 1)), (" 2/minute ", Limit(2, 60)), ("3/HOUR", Limit(3, 3600)), (" ", None)],
+)
+def test_limits(value: str, limit: Limit | None) -> None:
+    assert Config.from_environment({"POST_LIMIT": value}).post_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        (" , ", []),
+        ("127.0.0.1", ["127.0.0.1/32"]),
+        ("fd00::/8,10.0.0.0/8", ["fd00::/8", "10.0.0.0/8"]),
+    ],
+)
+def test_trusted_proxies(value: str, networks: list[str]) -> None:
+    assert Config.from_environment({"TRUSTED_PROXIES": value}).trusted_proxies == tuple(map(ip_network, networks))
 
 
 def test_an_empty_value_is_as_if_unset() -> None:
@@ -118,6 +145,15 @@ def test_the_bounds_of_a_port(port: str) -> None:
         *(("MAX_LINKS", value) for value in ["-1", "1001", "none"]),
         *(("CLOSE_AFTER_DAYS", value) for value in ["0", "36501", "never"]),
         *(("SPAM_DAYS", value) for value in ["0", "36501", "1.5"]),
+        *(
+            ("POST_LIMIT", value)
+            for value in ["10", "0/day", "10001/day", "-1/day", "1.5/day", "1/week", "1/", "/day", "1/1/day", "１/day"]
+        ),
+        ("SITE_LIMIT", "many"),
+        *(
+            ("TRUSTED_PROXIES", value)
+            for value in ["proxy", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0-10.0.0.9", "*", "::1, 0.0.0.0/0", "::/0"]
+        ),
         *(("DATABASE_URL", value) for value in ["mysql://db/comments", "db/comments", "host=db", "sqlite:///x"]),
     ],
 )
@@ -150,7 +186,15 @@ def test_secrets_are_separated_by_commas(separator: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ADMIN_TOKEN", ADMIN), ("MODERATION", "all"), ("MAX_LINKS", "0"), ("CLOSE_AFTER_DAYS", "1")]
+    ("name", "value"),
+    [
+        ("ADMIN_TOKEN", ADMIN),
+        ("MODERATION", "all"),
+        ("MAX_LINKS", "0"),
+        ("CLOSE_AFTER_DAYS", "1"),
+        ("POST_LIMIT", "1/day"),
+        ("SITE_LIMIT", "1/day"),
+    ],
 )
 def test_what_makes_a_service_moderated(name: str, value: str) -> None:
     assert Config.from_environment({name: value}).is_moderated
@@ -159,7 +203,7 @@ def test_what_makes_a_service_moderated(name: str, value: str) -> None:
 def test_signed_tokens_alone_do_not_make_a_service_moderated() -> None:
     tokens = {"AUTH_SECRETS": SIGNING, "AUTH_AUDIENCE": "https://comments.example.org", "REQUIRE_AUTH": "on"}
     assert not Config.from_environment({}).is_moderated
-    assert not Config.from_environment({**tokens, "SPAM_DAYS": "1"}).is_moderated
+    assert not Config.from_environment({**tokens, "SPAM_DAYS": "1", "TRUSTED_PROXIES": "::1"}).is_moderated
 
 
 @pytest.fixture
