@@ -1,13 +1,15 @@
 """Moderation in PostgreSQL: what moderators look for and decide, rules, closed threads, limits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import statements
 from comment import Comment
+from config import Limit
 from db import CommentDatabase
-from moderation import facts, finding, held, rules, threads
+from moderation import facts, finding, held, limits, rules, threads
 from moderation.facts import Asked, Known
 from moderation.finding import Search, SearchPage
 from moderation.judge import Rules
@@ -27,6 +29,13 @@ class Prepared(NamedTuple):
     rules: Rules
 
 
+class Purged(NamedTuple):
+    """How many rows were removed, of each kind."""
+
+    limits: int
+    daily_keys: int
+
+
 class ModerationDatabase:
     """What moderators see and change.
 
@@ -39,6 +48,7 @@ class ModerationDatabase:
         self._comments = comments
         self._pool = comments.pool
         self._prepared = Prepared(0, Rules())
+        self._daily_key: tuple[date, bytes] | None = None
 
     def facts(self, asked: Asked) -> tuple[Known, Rules]:
         """What the database knows of a new comment, and the rules; if they have changed, one more reads them."""
@@ -120,6 +130,29 @@ class ModerationDatabase:
         """At most `limit` closed threads by name, those after the thread `after`."""
         return self._read(partial(threads.read, limit=limit, after=after))
 
+    def take_limit(self, kind: str, address: str | None, limit: Limit) -> int:
+        """Take one request from the limit that this address has on requests of a kind, for example "post".
+
+        0: it is allowed. Otherwise, in how many seconds one is allowed (1 or more). All whose address is None share a
+        limit. The first call of a day in UTC runs a second statement. A new day begins with full limits.
+        """
+        with self._pool.connection(to_write=True) as connection:
+            daily_key = self._key_of(today(), connection)
+            return limits.take(connection, limits.client_key(daily_key, kind, address, limit), limit)
+
+    def _key_of(self, day: date, connection: Connection) -> bytes:
+        cached = self._daily_key
+        if cached is None or cached[0] != day:
+            cached = self._daily_key = (day, limits.daily_key(connection, day))
+        return cached[1]
+
+    def purge(self) -> Purged:
+        """Remove the rows that are of no use any more, by as many statements as it takes. Each is short."""
+        removed = batch = self._write(limits.purge)
+        while batch == limits.PURGED_AT_ONCE:
+            removed += (batch := self._write(limits.purge))
+        return Purged(limits=removed, daily_keys=self._write(limits.purge_keys))
+
     def _read(self, statement: Callable[[Connection], Result]) -> Result:
         with self._pool.connection() as connection:
             return statement(connection)
@@ -127,6 +160,11 @@ class ModerationDatabase:
     def _write(self, statement: Callable[[Connection], Result]) -> Result:
         with self._pool.connection(to_write=True) as connection:
             return statement(connection)
+
+
+def today() -> date:
+    """The day in UTC."""
+    return datetime.now(UTC).date()
 
 
 def _prepare(found: Sequence[Rule]) -> Rules:

@@ -20,6 +20,7 @@ UNAVAILABLE = {
     "57014": SLOW,  # query canceled, by the server's timeout
     "55P03": SLOW,  # lock not available
     "25006": "The database is read-only for now; try again later.",  # read-only SQL transaction
+    "0A000": "The database can't do this, perhaps because it is a standby; the log says why.",  # feature not supported
     "42501": "The service lacks a right in the database; the log says which.",  # insufficient privilege
 }
 

@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
 from comment import InvalidInput
 from db import KeyReused
+from moderation.limits import LimitReached
 from postgres.errors import DatabaseUnavailable
 from web.answer import Answer, Headers, json_answer
 from web.request import Request
@@ -24,6 +25,9 @@ def answer_error(error: Exception, request: Request) -> Answer:
             status, sentence = 400, str(error)
         case KeyReused():
             status, sentence = 422, "This Idempotency-Key belongs to another comment."
+        case LimitReached():
+            status, sentence = 429, str(error)
+            headers = [("Retry-After", str(error.seconds))]
         case DatabaseUnavailable():
             status, sentence = 503, str(error)
             if request.method == "POST":  # it may be stored all the same
@@ -47,7 +51,7 @@ def log_error(error: Exception, request: Request) -> None:
     match error:
         case DatabaseUnavailable():
             log.warning("%s", with_cause(error), extra={"request_id": request.id})
-        case InvalidInput() | KeyReused() | HTTPException():
+        case InvalidInput() | KeyReused() | LimitReached() | HTTPException():
             pass  # the client's, who is told
         case _:
             log.error("Unhandled exception", exc_info=error, extra={"request_id": request.id})

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request
 from app import create_app
 from config import Config
 from db import CommentDatabase
+from moderation.limits import LimitReached
 from web.request import MAX_BODY
 
 from support.postgres import sql
@@ -185,6 +186,10 @@ def broken_app(database: CommentDatabase) -> Flask:
     def crash() -> str:
         raise RuntimeError("a secret of the inside")
 
+    @app.get("/limit")
+    def limit() -> str:
+        raise LimitReached(17)
+
     return app
 
 
@@ -193,6 +198,13 @@ def test_a_crash_says_nothing_of_the_inside(broken_app: Flask, capsys: pytest.Ca
     sentence = assert_error(response, 500)
     assert "secret" not in response.text
     assert "the-request" in sentence
+
+
+def test_a_limit_that_is_reached_says_when_to_come_again(broken_app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    response = broken_app.test_client().get("/limit")
+    assert assert_error(response, 429) == "Too many comments from your address; try again later."
+    assert response.headers["Retry-After"] == "17"
+    assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ import psycopg2
 import pytest
 
 from comment import MAX_ID
+from config import Limit
+from db import CommentDatabase
+from moderation.database import ModerationDatabase
 from postgres import embedded
+from postgres.errors import DatabaseUnavailable
 
 from support.cluster import Cluster, a_directory, cluster
 from support.forwarder import forwarder
@@ -211,6 +215,24 @@ def test_a_failover_to_a_synchronous_standby_loses_nothing() -> None:
             standby.pg_ctl("promote")
             load.end_fault()
         check(load.report("failover to a synchronous standby", standby.url))
+
+
+def test_a_hot_standby_counts_no_limits_and_says_so() -> None:
+    """The table is unlogged: a standby can't read it, and it is empty after a failover."""
+    minute = Limit(1, 60)
+    with cluster() as primary, standby_of(primary) as standby:
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        database = CommentDatabase(f"postgresql://comments@{hosts}/comments")
+        moderation = ModerationDatabase(database)
+        assert moderation.take_limit("post", None, minute) == 0
+        assert moderation.take_limit("post", None, minute) > 0
+        primary.kill()
+        with pytest.raises(DatabaseUnavailable, match="standby"):
+            moderation.take_limit("post", None, minute)
+        standby.pg_ctl("promote")
+        assert moderation.take_limit("post", None, minute) == 0
+        assert moderation.take_limit("post", None, minute) > 0
+        database.close()
 
 
 def test_a_hot_standby_keeps_no_page() -> None:

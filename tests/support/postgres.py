@@ -8,7 +8,7 @@ import psycopg2
 
 def empty(url: str) -> None:
     """Delete all that the service has stored. The first comment that is stored then has the id 1."""
-    sql(url, "TRUNCATE comments, held_comments, rules, closed_threads RESTART IDENTITY")
+    sql(url, "TRUNCATE comments, held_comments, rules, closed_threads, limits, daily_keys RESTART IDENTITY")
     sql(url, "UPDATE rules_version SET version = version + 1")
 
 
