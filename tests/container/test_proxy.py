@@ -28,7 +28,7 @@ FILES = ("docker-compose.yml", "deploy/docker-compose.proxy.yml")
 BLOG = "https://blog.example"
 ORIGINS = f"https://other.example, {BLOG.upper()}"  # however they are written, a browser says them in lower case
 
-# In the place of `web`: whatever is asked, the answer is what the headers were.
+# In the place of `web`: whatever is asked, the answer is what the headers were, and who the client is by web/client.py.
 ECHO = """
 services:
   web:
@@ -36,10 +36,15 @@ services:
       - python
       - -c
       - |
+        import json
         from wsgiref.simple_server import make_server
+        from config import Config
+        from web.client import client_address
+        trusted = Config.from_environment().trusted_proxies
         def application(environ, start_response):
             start_response("200 OK", [("Content-Type", "application/json")])
-            return [__import__("json").dumps({k: v for k, v in environ.items() if k.startswith("HTTP_")}).encode()]
+            seen = {k: v for k, v in environ.items() if k.startswith("HTTP_")}
+            return [json.dumps(seen | {"client": client_address(environ, trusted)}).encode()]
         make_server("", 5000, application).serve_forever()
 """
 
@@ -309,6 +314,7 @@ def test_the_client_s_address_is_passed_on_and_can_t_be_made_up(image: str, tmp_
         [client] = {event["client"] for event in events(running.container("proxy")) if event["path"] == "/"}
     assert client != "1.2.3.4"
     assert (seen["HTTP_X_FORWARDED_FOR"], seen["HTTP_X_REAL_IP"]) == (client, client)
+    assert seen["client"] == client
     assert seen["HTTP_X_FORWARDED_PROTO"] == "http"
 
 
