@@ -61,7 +61,7 @@ INSERT_SEVERAL = f"""
         FROM unnest({", ".join(f"%s::{kind}[]" for kind in TYPES)}) WITH ORDINALITY AS given ({NEW}, number)
         ORDER BY number
     ), stored AS (
-        INSERT INTO comments (id, {NEW}) SELECT id, {NEW} FROM given {{which}} ORDER BY thread, idempotency_key
+        INSERT INTO comments (id, {NEW}) SELECT id, {NEW} FROM given {{which}} ORDER BY thread, idempotency_key, number
         ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""

@@ -18,7 +18,9 @@ def purge() -> None:
     """
     database = ModerationDatabase(current_app.extensions["database"])
     try:
-        removed = database.purge()
+        removed = database.purge(current_app.extensions["config"].spam_days)
     except DatabaseUnavailable as error:
         raise failure(error) from error
-    click.echo(f"Removed {removed.limits:,} limits and {removed.daily_keys:,} daily keys.")
+    click.echo(
+        f"Removed {removed.spam:,} spam comments, {removed.limits:,} limits and {removed.daily_keys:,} daily keys."
+    )

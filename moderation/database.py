@@ -17,6 +17,7 @@ from moderation.rules import Rule
 from postgres.deadline import Connection, new_deadline
 
 ATTEMPTS = 3  # to change the status of comments, which others may change meanwhile
+SPAM_AT_ONCE = 1_000  # comments that one statement removes
 QUEUE = 1_000  # the most waiting comments that are counted
 
 Result = TypeVar("Result")
@@ -32,6 +33,7 @@ class Prepared(NamedTuple):
 class Purged(NamedTuple):
     """How many rows were removed, of each kind."""
 
+    spam: int
     limits: int
     daily_keys: int
 
@@ -146,12 +148,21 @@ class ModerationDatabase:
             cached = self._daily_key = (day, limits.daily_key(connection, day))
         return cached[1]
 
-    def purge(self) -> Purged:
-        """Remove the rows that are of no use any more, by as many statements as it takes. Each is short."""
-        removed = batch = self._write(limits.purge)
-        while batch == limits.PURGED_AT_ONCE:
-            removed += (batch := self._write(limits.purge))
-        return Purged(limits=removed, daily_keys=self._write(limits.purge_keys))
+    def purge(self, spam_days: int) -> Purged:
+        """Remove the rows that are of no use any more, by as many statements as it takes. Each is short.
+
+        Among them is what has been spam for `spam_days`.
+        """
+        spam = self._all(partial(held.purge, days=spam_days, limit=SPAM_AT_ONCE), SPAM_AT_ONCE)
+        removed = self._all(limits.purge, limits.PURGED_AT_ONCE)
+        return Purged(spam, limits=removed, daily_keys=self._write(limits.purge_keys))
+
+    def _all(self, purge: Callable[[Connection], int], at_once: int) -> int:
+        """Run a statement as long as it removes so many rows; how many it has removed."""
+        removed = batch = self._write(purge)
+        while batch == at_once:
+            removed += (batch := self._write(purge))
+        return removed
 
     def _read(self, statement: Callable[[Connection], Result]) -> Result:
         with self._pool.connection() as connection:

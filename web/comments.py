@@ -99,11 +99,11 @@ def edit_comment(request: Request, id: str) -> Answer:
     Raises InvalidInput, HTTPException and DatabaseUnavailable.
     """
     identity = identify(request)
+    author_hash = required_author(identity)
     body = request.json_body()
     fields = read_object(body).keys()
     if "status" in fields and (identity.is_moderator or not fields & {"name", "comment"}):
         return moderation.decide(request, id, body)
-    author_hash = required_author(identity)
     edit = Edit.from_json(body, identity.name)
     for _ in range(ATTEMPTS):
         found = own_comment(request, id, author_hash)

@@ -46,7 +46,7 @@ MODERATOR = Identity(hashlib.sha256(b"moderator").digest(), None, True, True)
 
 
 def load_jwt() -> None:
-    """Load what reads signed tokens: 20 ms and half a megabyte that only a service with AUTH_SECRETS needs. Raises ImportError."""
+    """Load what reads signed tokens: half a megabyte, which only a service with AUTH_SECRETS needs."""
     import jwt  # noqa: F401
 
 

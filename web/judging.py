@@ -1,10 +1,12 @@
-"""What a comment becomes that somebody posts or edits: published, held, or refused."""
+"""What becomes of a comment that somebody posts or edits: it is published, held, or refused."""
 
 from werkzeug.exceptions import Forbidden
 
 from comment import Comment
-from moderation.facts import Asked
-from moderation.judge import Facts, Verdict, judge
+from moderation.facts import Asked, Known
+from moderation.judge import Facts, Rules, Verdict, judge
+from moderation.limits import LimitReached
+from web.client import client_of
 from web.identity import Identity
 from web.request import Request
 
@@ -12,10 +14,12 @@ CLOSED = "This thread is closed."
 
 
 def judge_new(request: Request, comment: Comment, identity: Identity) -> Comment:
-    """A comment that is posted, with its status and the reason if it is held.
+    """A comment that is posted, with its status, and the reason if it is held.
 
-    A retry is judged too: what is stored has been deleted, perhaps. But neither a thread that is closed nor a limit
-    keeps the client from the stored comment. Raises Forbidden, LimitReached, BadRequest and DatabaseUnavailable.
+    Neither a closed thread nor a limit keeps a client from the comment that it has stored before with the same key.
+    Such a retry is judged too, since that comment may have been deleted meanwhile.
+
+    Raises Forbidden, LimitReached, BadRequest and DatabaseUnavailable.
     """
     config = request.config
     if not config.is_moderated:
@@ -23,39 +27,46 @@ def judge_new(request: Request, comment: Comment, identity: Identity) -> Comment
     author_hash = identity.author_hash if config.moderation == "first" else None
     asked = Asked(comment.thread, config.close_after_days, author_hash, request.idempotency_key())
     known, rules = request.moderation.facts(asked)
-    if (known.is_closed or known.is_old) and not known.is_retry:
-        raise Forbidden(CLOSED)
-    facts = Facts(
-        moderation=config.moderation,
-        max_links=config.max_links,
+    is_over_limit = False
+    if not known.is_retry:
+        if known.is_closed or known.is_old:
+            raise Forbidden(CLOSED)
+        is_over_limit = not identity.is_moderator and count(request)
+    verdict = judge(comment, facts_of(request, known, rules, identity)._replace(is_over_limit=is_over_limit))
+    return comment._replace(status=verdict.status, reason=verdict.reason)
+
+
+def judge_edited(request: Request, comment: Comment, identity: Identity) -> Verdict:
+    """The verdict on a stored comment as its author wants it to be. What is held stays held: a moderator publishes it.
+
+    Raises DatabaseUnavailable.
+    """
+    before = Verdict(comment.status, comment.reason)
+    if not request.config.is_moderated:
+        return before
+    author_hash = identity.author_hash if request.config.moderation == "first" else None
+    known, rules = request.moderation.facts(Asked(comment.thread, author_hash=author_hash))
+    verdict = judge(comment, facts_of(request, known, rules, identity))
+    return verdict if verdict.status == "spam" or not comment.is_held else before
+
+
+def count(request: Request) -> bool:
+    """Count a comment for the limits; returns whether the site gets more than SITE_LIMIT. Raises LimitReached."""
+    config, moderation = request.config, request.moderation
+    if config.post_limit:
+        address = client_of(request.environ, config.trusted_proxies)
+        if seconds := moderation.take_limit("post", address, config.post_limit):
+            raise LimitReached(seconds)
+    return config.site_limit is not None and moderation.take_limit("site", None, config.site_limit) > 0
+
+
+def facts_of(request: Request, known: Known, rules: Rules, identity: Identity) -> Facts:
+    """What judge() must know."""
+    return Facts(
+        moderation=request.config.moderation,
+        max_links=request.config.max_links,
         has_published=known.has_published,
         rules=rules,
         author_hash=identity.author_hash,
         is_moderator=identity.is_moderator,
     )
-    verdict = judge(comment, facts)
-    return comment._replace(status=verdict.status, reason=verdict.reason)
-
-
-def judge_edited(request: Request, comment: Comment, identity: Identity) -> Verdict:
-    """The verdict on a stored comment with the name and the text that its author gives it.
-
-    What is held stays held: only a moderator publishes it. Raises DatabaseUnavailable.
-    """
-    config = request.config
-    verdict = Verdict(comment.status, comment.reason)
-    if config.is_moderated:
-        author_hash = identity.author_hash if config.moderation == "first" else None
-        known, rules = request.moderation.facts(Asked(comment.thread, author_hash=author_hash))
-        facts = Facts(
-            moderation=config.moderation,
-            max_links=config.max_links,
-            has_published=known.has_published,
-            rules=rules,
-            author_hash=identity.author_hash,
-            is_moderator=identity.is_moderator,
-        )
-        new = judge(comment, facts)
-        if new.status == "spam" or not comment.is_held:
-            verdict = new
-    return verdict

@@ -1,10 +1,15 @@
 """What is held, who sees it, and what moderators decide."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
+
+from config import Limit
+from moderation.database import ModerationDatabase
 
 from support.moderator import ADMIN, KEY, OTHER_KEY, Site
 from support.postgres import sql
@@ -429,3 +434,50 @@ def test_what_bad_input_gets(site: Open, method: str, path: str, body: Any, erro
 def test_no_rule_is_looked_at_where_nothing_is_configured(site: Open) -> None:
     site().call("POST", "/rules", json={"kind": "word", "value": "casino", "effect": "spam"})
     assert site(admin_token=None).post("casino").get_json()["status"] == "published"
+
+
+def test_who_posts_too_often_must_wait(site: Open) -> None:
+    here = site(post_limit=Limit(2, 60))
+    assert [here.post(retry=str(number)).status_code for number in range(2)] == [201, 201]
+    refused = here.post(retry="2")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
+    assert refused.get_json() == {"error": "Too many comments from your address; try again later."}
+    assert here.post(retry="1").get_json()["id"] == 2, "a retry of what is stored does not count"
+    assert here.post(name="").status_code == 400, "nor does what is refused"
+    assert here.post("Moderators are not counted", ADMIN).status_code == 201
+    assert len(here.ids()) == 3
+
+
+def test_each_client_behind_a_trusted_proxy_has_a_limit_of_its_own(site: Open) -> None:
+    here = site(post_limit=Limit(1, 60), trusted_proxies=(ip_network("127.0.0.1"),))
+
+    def post_from(address: str) -> int:
+        body = {"name": "Ada", "comment": "Hello"}
+        return here.http.post("/comments", json=body, headers={"X-Forwarded-For": address}).status_code
+
+    assert [post_from("1.2.3.4"), post_from("9.9.9.9, 1.2.3.4"), post_from("1.2.3.5")] == [201, 429, 201]
+
+
+def test_beyond_the_limit_of_the_site_comments_wait(site: Open) -> None:
+    here = site(site_limit=Limit(2, 60))
+    assert [here.post().get_json()["status"] for _ in range(3)] == ["published", "published", "pending"]
+    [waiting] = here.call("GET", "/comments?status=pending").get_json()["comments"]
+    assert waiting["reason"] == "limit"
+
+
+def test_retries_at_once_are_one_comment_whatever_their_verdict(site: Open, pool: ThreadPoolExecutor) -> None:
+    here = site(site_limit=Limit(1, 60))
+    answers = list(pool.map(lambda _: here.post(retry="1").get_json(), range(30)))
+    assert {(answer["id"], answer["status"]) for answer in answers} == {(answers[0]["id"], answers[0]["status"])}
+    assert len(here.ids() + here.queue("pending")) == 1
+
+
+def test_spam_is_purged_when_it_is_old_enough(site: Open, database_url: str) -> None:
+    here = site()
+    for number in range(3):
+        here.post(str(number))
+    here.call("PATCH", "/comments", json={"ids": [1, 2], "status": "spam"})
+    here.decide(3, "pending")
+    sql(database_url, "UPDATE held_comments SET held_at = now() - interval '31 days' WHERE id <> 2")
+    assert ModerationDatabase(here.database).purge(spam_days=30).spam == 1
+    assert (here.queue("spam"), here.queue("pending")) == ([2], [3])

@@ -211,12 +211,25 @@ def test_a_reply_to_a_comment_that_is_being_deleted_harms_no_other(
     assert sent == [1, 1, 3, 1, 1, 1]
 
 
-def test_a_reply_without_a_parent_is_not_sent(database: CommentDatabase, database_url: str, sent: Sent) -> None:
-    """PostgreSQL would log the statement that it refuses, with all that the author wrote."""
+def test_no_statement_with_a_reply_without_a_parent_is_refused(
+    database: CommentDatabase, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL would log the statement, with all that the author wrote."""
+    refused = []
+    fetch = Connection.fetch
+
+    def record(connection: Connection, *statement: Any) -> Any:
+        try:
+            return fetch(connection, *statement)
+        except psycopg2.Error as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(Connection, "fetch", record)
     for key in (None, "key"):
         with pytest.raises(InvalidInput, match="does not exist"):
             database.create_comment(hello(parent_id=99), key)
-    assert sent == []
+    assert refused == []
 
 
 def test_one_that_waits_for_another_transaction_does_not_hold_the_others_up(

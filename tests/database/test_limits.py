@@ -236,8 +236,8 @@ def test_purge_removes_what_has_no_effect_any_more_and_nothing_else(
     sql(database_url, f"INSERT INTO limits {rows}")
     days = "SELECT (now() AT TIME ZONE 'UTC')::date - n, sha256(n::text::bytea) FROM generate_series(1, 3) n"
     sql(database_url, f"INSERT INTO daily_keys {days}")
-    assert moderation.purge() == Purged(limits=1000, daily_keys=3)
-    assert moderation.purge() == Purged(limits=0, daily_keys=0)
+    assert moderation.purge(30) == Purged(spam=0, limits=1000, daily_keys=3)
+    assert moderation.purge(30) == Purged(spam=0, limits=0, daily_keys=0)
     assert keys(database_url) == left
     assert sql(database_url, "SELECT day FROM daily_keys") == [(today(),)]
 

@@ -17,7 +17,11 @@ def test_it_says_what_it_has_removed(database: CommentDatabase, database_url: st
     sql(database_url, "UPDATE limits SET tat = tat - interval '1 hour'")
     sql(database_url, "UPDATE daily_keys SET day = day - 1")
     done = run(PURGE, DATABASE_URL=database_url)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Removed 1 limits and 1 daily keys.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "Removed 0 spam comments, 1 limits and 1 daily keys.\n",
+        "",
+    )
     assert sql(database_url, "SELECT count(*) FROM limits") == [(1,)]
 
 
