@@ -4,6 +4,7 @@ They raise psycopg2.Error. db.py chooses the connection and handles the errors.
 """
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,24 +45,25 @@ class NewRow(NamedTuple):
         return Comment(*known, verified=self.verified)
 
 
-TYPES = ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean")  # of NewRow
-NEW = ", ".join(NewRow._fields)
+# The columns of NewRow, and their types. Those that are not in ALWAYS are sent only if a row has a value there: so a
+# batch costs PostgreSQL a third less.
+TYPES = dict(zip(NewRow._fields, ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean"), strict=True))
+ALWAYS = ("thread", "name", "comment")
 
-# `which` are conditions.
+# `columns` are names of columns, `values` their parameters, `which` are conditions.
 INSERT = (
-    f"INSERT INTO comments ({NEW}) SELECT * FROM (VALUES ({', '.join(f'%s::{kind}' for kind in TYPES)}))"
-    f" AS given ({NEW}) {{which}} ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
+    "INSERT INTO comments ({columns}) SELECT * FROM (VALUES ({values})) AS given ({columns}) {which}"
+    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
 )
 
 # Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
 # The rows are inserted in the order of their keys: otherwise two batches with the same keys could deadlock.
 INSERT_SEVERAL = f"""
     WITH given AS MATERIALIZED (
-        SELECT nextval('comments_id_seq') AS id, {NEW}, number
-        FROM unnest({", ".join(f"%s::{kind}[]" for kind in TYPES)}) WITH ORDINALITY AS given ({NEW}, number)
-        ORDER BY number
+        SELECT nextval('comments_id_seq') AS id, {{columns}}, number
+        FROM unnest({{values}}) WITH ORDINALITY AS given ({{columns}}, number) ORDER BY number
     ), stored AS (
-        INSERT INTO comments (id, {NEW}) SELECT id, {NEW} FROM given {{which}} ORDER BY thread, idempotency_key, number
+        INSERT INTO comments (id, {{columns}}) SELECT id, {{columns}} FROM given {{which}} ORDER BY {{order}}
         ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}
     )
     SELECT number, stored.* FROM given JOIN stored USING (id)"""
@@ -78,9 +80,10 @@ NOT_HELD = """NOT EXISTS (
 
 # Where comments may be held, those with a key take an advisory lock each: otherwise one retry could be stored while
 # another one is held. Its first key is any number, its second a hash of thread and key.
-LOCK_KEYS = (
-    "SELECT pg_advisory_xact_lock(20261129, lock) FROM (SELECT DISTINCT unnest(%s) AS lock ORDER BY lock) AS locks;"
-)
+LOCK_KEYS = """
+    SELECT pg_advisory_xact_lock(20261129, lock) FROM (
+        SELECT DISTINCT unnest(%s::int[]) AS lock ORDER BY lock
+    ) AS locks;"""
 
 # Milliseconds that several comments wait for other transactions, for instance for one with the same key.
 LOCK_TIMEOUT = 100
@@ -194,17 +197,34 @@ def has_parent(connection: Connection, row: NewRow) -> bool:
 def insert(connection: Connection, row: NewRow, locks_keys: bool = False) -> Comment | None:
     """Insert a row; None if its key is taken or its parent does not exist. May raise ForeignKeyViolation."""
     lock, locks = lock_keys([row] if locks_keys else [])
-    rows = connection.fetch(f"{lock} {INSERT.format(which=_which([row]))}", [*locks, *row])
+    columns = _used([row])
+    values = ", ".join(f"%s::{TYPES[name]}" for name in columns)
+    statement = INSERT.format(columns=", ".join(columns), values=values, which=_which(columns))
+    rows = connection.fetch(f"{lock} {statement}", [*locks, *(value for [value] in columns.values())])
     return next((row.stored(*decided) for decided in rows), None)
 
 
 def insert_several(connection: Connection, new: list[NewRow], locks_keys: bool = False) -> list[Comment | None]:
     """Insert rows; for each, the stored comment, or None if its key is taken or its parent does not exist."""
     lock, locks = lock_keys(new if locks_keys else [])
-    statement = f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {lock} {INSERT_SEVERAL.format(which=_which(new))}"
-    numbered = connection.fetch(statement, [*locks, *(list(column) for column in zip(*new, strict=True))])
+    columns = _used(new)
+    statement = INSERT_SEVERAL.format(
+        columns=", ".join(columns),
+        values=", ".join(f"%s::{TYPES[name]}[]" for name in columns),
+        which=_which(columns),
+        order="thread, idempotency_key, number" if "idempotency_key" in columns else "number",
+    )
+    numbered = connection.fetch(
+        f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {lock} {statement}", [*locks, *columns.values()]
+    )
     decided = {number: values for number, *values in numbered}
     return [row.stored(*decided[number]) if number in decided else None for number, row in enumerate(new, start=1)]
+
+
+def _used(new: list[NewRow]) -> dict[str, list[object]]:
+    """The values of each column that these rows have."""
+    columns = zip(NewRow._fields, map(list, zip(*new, strict=True)), strict=True)
+    return {name: values for name, values in columns if name in ALWAYS or any(values)}
 
 
 def lock_keys(rows: list[NewRow]) -> tuple[str, list[object]]:
@@ -213,9 +233,9 @@ def lock_keys(rows: list[NewRow]) -> tuple[str, list[object]]:
     return (LOCK_KEYS, [locks]) if locks else ("", [])
 
 
-def _which(new: list[NewRow]) -> str:
-    conditions = [WITH_PARENT] if any(row.parent_id for row in new) else []
-    conditions += [NOT_HELD] if any(row.idempotency_key for row in new) else []
+def _which(columns: Collection[str]) -> str:
+    conditions = [WITH_PARENT] if "parent_id" in columns else []
+    conditions += [NOT_HELD] if "idempotency_key" in columns else []
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
