@@ -9,7 +9,7 @@ import pytest
 
 from support.processes import ROOT
 
-BEFORE = "082e1a65a33ca2425a43ec715837f5bbc7542f25"
+BEFORE = "02189a4e34aa114ec6c79c99cc2fd316ae386da3"
 
 
 def release_before(directory: Path) -> Path:
