@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.errors import ForeignKeyViolation
 
+import inserts
 import statements
 from comment import Comment, Edit, InvalidInput
+from inserts import NewRow
 from markup import render
 from moderation import finding, held
 from moderation.finding import Found
@@ -21,7 +23,7 @@ from postgres.deadline import Connection, new_deadline
 from postgres.errors import SchemaNotCurrent, is_rolled_back
 from postgres.hosts import Hosts
 from postgres.page_cache import SNAPSHOT, PageCache
-from statements import NewRow, Page
+from statements import Page
 
 # The bounds of a batch of comments.
 MAX_ROWS = 64
@@ -112,8 +114,8 @@ class CommentDatabase:
                 return [None] * len(new)
             try:
                 if len(new) == 1:
-                    return [statements.insert(connection, new[0], self._may_hold)]
-                return statements.insert_several(connection, new, self._may_hold)
+                    return [inserts.insert(connection, new[0], self._may_hold)]
+                return inserts.insert_several(connection, new, self._may_hold)
             except psycopg2.Error as error:
                 if is_rolled_back(error) and (len(new) > 1 or isinstance(error, ForeignKeyViolation)):
                     return [None] * len(new)
@@ -130,13 +132,13 @@ class CommentDatabase:
                 if found:
                     stored, is_same = found
                     outcome = stored if is_same else KeyReused()
-                elif not statements.has_parent(connection, row):
+                elif not inserts.has_parent(connection, row):
                     outcome = InvalidInput("The comment that this answers does not exist.")
                 elif comment.is_held:
                     outcome = held.insert(connection, row, comment.status, comment.reason or "")
                 else:
                     with suppress(ForeignKeyViolation):  # it was deleted meanwhile
-                        outcome = statements.insert(connection, row, self._may_hold)
+                        outcome = inserts.insert(connection, row, self._may_hold)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

@@ -1,17 +1,15 @@
-"""Every SQL statement on the table comments. Each is a function that takes a connection.
+"""The SQL statements on the table comments that read, change and delete. Each is a function that takes a connection.
 
 They raise psycopg2.Error. db.py chooses the connection and handles the errors.
 """
 
 import zlib
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from psycopg2.errors import ForeignKeyViolation
 
 from comment import MAX_ID, Comment, Edit, with_html
-from markup import render
 from postgres.deadline import Connection, Rows
 
 
@@ -22,72 +20,6 @@ def utc(column: str) -> str:
 
 # In the order of Comment's fields.
 COLUMNS = f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}, verified"
-# What PostgreSQL decides of a new comment. The rest is known.
-DECIDED = f"id, {utc('created_at')}"
-
-
-class NewRow(NamedTuple):
-    """What is stored of a new comment."""
-
-    thread: str
-    name: str
-    comment: str
-    parent_id: int | None
-    html: str | None
-    author_hash: bytes | None
-    idempotency_key: str | None
-    verified: bool = False
-
-    def stored(self, comment_id: int, created_at: str) -> Comment:
-        """The comment that this row is in the table."""
-        html = render(self.comment) if self.html is None else self.html
-        known = (comment_id, self.name, self.comment, self.thread, created_at, self.parent_id, html)
-        return Comment(*known, verified=self.verified)
-
-
-# The columns of NewRow, and their types. Those that are not in ALWAYS are sent only if a row has a value there: so a
-# batch costs PostgreSQL a third less.
-TYPES = dict(zip(NewRow._fields, ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean"), strict=True))
-ALWAYS = ("thread", "name", "comment")
-
-# `columns` are names of columns, `values` their parameters, `which` are conditions.
-INSERT = (
-    "INSERT INTO comments ({columns}) SELECT * FROM (VALUES ({values})) AS given ({columns}) {which}"
-    f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
-)
-
-# Several comments, an array for each column. `number` is the place of a row in the batch, and the ids ascend with it.
-# The rows are inserted in the order of their keys: otherwise two batches with the same keys could deadlock.
-INSERT_SEVERAL = f"""
-    WITH given AS MATERIALIZED (
-        SELECT nextval('comments_id_seq') AS id, {{columns}}, number
-        FROM unnest({{values}}) WITH ORDINALITY AS given ({{columns}}, number) ORDER BY number
-    ), stored AS (
-        INSERT INTO comments (id, {{columns}}) SELECT id, {{columns}} FROM given {{which}} ORDER BY {{order}}
-        ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}
-    )
-    SELECT number, stored.* FROM given JOIN stored USING (id)"""
-
-# A row is left out if the comment that it answers is not there, or if the comment with its key is held. Each condition
-# is sent only if a row needs it: otherwise it would only make PostgreSQL plan for longer.
-WITH_PARENT = """(parent_id IS NULL OR EXISTS (
-    SELECT FROM comments AS parent WHERE parent.thread = given.thread AND parent.id = given.parent_id
-))"""
-NOT_HELD = """NOT EXISTS (
-    SELECT FROM held_comments AS held
-    WHERE held.thread = given.thread AND held.idempotency_key = given.idempotency_key
-)"""
-
-# Where comments may be held, those with a key take an advisory lock each: otherwise one retry could be stored while
-# another one is held. Its first key is any number, its second a hash of thread and key.
-LOCK_KEYS = """
-    SELECT pg_advisory_xact_lock(20261129, lock) FROM (
-        SELECT DISTINCT unnest(%s::int[]) AS lock ORDER BY lock
-    ) AS locks;"""
-
-# Milliseconds that several comments wait for other transactions, for instance for one with the same key.
-LOCK_TIMEOUT = 100
-
 # The most tombstones that one statement deletes.
 LEVELS = 1_000
 # Milliseconds that an edit or a deletion waits for another one.
@@ -188,57 +120,6 @@ class Page:
         return sum(len(value) for comment in self.comments for value in comment if isinstance(value, str))
 
 
-def has_parent(connection: Connection, row: NewRow) -> bool:
-    """Whether the comment that this row answers is there; True if it answers none."""
-    statement = "SELECT 1 FROM comments WHERE thread = %s AND id = %s"
-    return row.parent_id is None or bool(connection.fetch(statement, (row.thread, row.parent_id)))
-
-
-def insert(connection: Connection, row: NewRow, locks_keys: bool = False) -> Comment | None:
-    """Insert a row; None if its key is taken or its parent does not exist. May raise ForeignKeyViolation."""
-    lock, locks = lock_keys([row] if locks_keys else [])
-    columns = _used([row])
-    values = ", ".join(f"%s::{TYPES[name]}" for name in columns)
-    statement = INSERT.format(columns=", ".join(columns), values=values, which=_which(columns))
-    rows = connection.fetch(f"{lock} {statement}", [*locks, *(value for [value] in columns.values())])
-    return next((row.stored(*decided) for decided in rows), None)
-
-
-def insert_several(connection: Connection, new: list[NewRow], locks_keys: bool = False) -> list[Comment | None]:
-    """Insert rows; for each, the stored comment, or None if its key is taken or its parent does not exist."""
-    lock, locks = lock_keys(new if locks_keys else [])
-    columns = _used(new)
-    statement = INSERT_SEVERAL.format(
-        columns=", ".join(columns),
-        values=", ".join(f"%s::{TYPES[name]}[]" for name in columns),
-        which=_which(columns),
-        order="thread, idempotency_key, number" if "idempotency_key" in columns else "number",
-    )
-    numbered = connection.fetch(
-        f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}; {lock} {statement}", [*locks, *columns.values()]
-    )
-    decided = {number: values for number, *values in numbered}
-    return [row.stored(*decided[number]) if number in decided else None for number, row in enumerate(new, start=1)]
-
-
-def _used(new: list[NewRow]) -> dict[str, list[object]]:
-    """The values of each column that these rows have."""
-    columns = zip(NewRow._fields, map(list, zip(*new, strict=True)), strict=True)
-    return {name: values for name, values in columns if name in ALWAYS or any(values)}
-
-
-def lock_keys(rows: list[NewRow]) -> tuple[str, list[object]]:
-    """What locks the idempotency keys of these rows: a statement and its parameters, or nothing."""
-    locks = [_hash(row.thread + row.idempotency_key) for row in rows if row.idempotency_key]
-    return (LOCK_KEYS, [locks]) if locks else ("", [])
-
-
-def _which(columns: Collection[str]) -> str:
-    conditions = [WITH_PARENT] if "parent_id" in columns else []
-    conditions += [NOT_HELD] if "idempotency_key" in columns else []
-    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
 def get(connection: Connection, comment_id: int) -> Comment | None:
     """The comment with this id, or None."""
     rows = connection.fetch(f"SELECT {COLUMNS} FROM comments WHERE id = %s", (comment_id,))
@@ -302,13 +183,8 @@ def change_of(comment: Comment, if_unchanged: bool) -> dict[str, object]:
     return comment._asdict() | own
 
 
-def lock_of(thread: str) -> int:
-    """The second key of the advisory lock of a thread."""
-    return _hash(thread)
-
-
-def _hash(text: str) -> int:
-    """An int of PostgreSQL."""
+def lock_of(text: str) -> int:
+    """The second key of an advisory lock, an int of PostgreSQL: of a thread, for instance."""
     return zlib.crc32(text.encode()) - 2**31
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from contenders import BENCH, READ, WITH_MARKUP, WRITTEN, Contender
 from texts import MARKUP, TEXT
 
+import inserts
 import statements
 from markup import render
 from postgres import embedded
@@ -47,15 +48,15 @@ def literal(value: object) -> str:
     return "NULL" if value is None else str(value)
 
 
-def new_row(text: str) -> statements.NewRow:
-    return statements.NewRow(WRITTEN, "Ada Lovelace", text, None, render(text), None, None)
+def new_row(text: str) -> inserts.NewRow:
+    return inserts.NewRow(WRITTEN, "Ada Lovelace", text, None, render(text), None, None)
 
 
 # What the service sends for a request that comes alone.
 STATEMENTS = {
     "GET": sent(lambda connection: statements.read_page(connection, "NULL", 100, thread=READ)),
-    "POST": sent(lambda connection: statements.insert(connection, new_row(TEXT))),
-    WITH_MARKUP: sent(lambda connection: statements.insert(connection, new_row(MARKUP))),
+    "POST": sent(lambda connection: inserts.insert(connection, new_row(TEXT))),
+    WITH_MARKUP: sent(lambda connection: inserts.insert(connection, new_row(MARKUP))),
 }
 
 Metrics = dict[str, float]

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from comment import HELD as HELD_STATES
 from comment import Comment, with_html
+from inserts import NewRow
 from postgres.deadline import Connection
-from statements import NewRow, utc
+from statements import utc
 
 # The comments of both tables.
 COMMON = "thread, id, name, comment, created_at, parent_id, edited_at, verified, author_hash, idempotency_key"

@@ -7,16 +7,14 @@ if it is held while it has replies, the table comments keeps a tombstone in its 
 from collections.abc import Sequence
 
 from comment import Comment, Edit
+from inserts import DECIDED, NewRow, lock_keys
 from markup import render
 from postgres.deadline import Connection
 from statements import (
     CHANGE_LOCK_TIMEOUT,
-    DECIDED,
     LOCK,
     UNCHANGED,
-    NewRow,
     change_of,
-    lock_keys,
     lock_of,
     remove,
     removing,

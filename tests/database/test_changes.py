@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import inserts
 import statements
 from comment import Comment, Edit, InvalidInput
 from db import CommentDatabase
@@ -88,8 +89,8 @@ def answer(parent: Comment | None) -> Comment:
     return Comment(None, "Ada", "Hello", "/post", parent_id=parent and parent.id, html="<p>Hello</p>")
 
 
-def row(parent: Comment | None, text: str = "Hello") -> statements.NewRow:
-    return statements.NewRow("/post", "Grace", text, parent and parent.id, None, KEY, None)
+def row(parent: Comment | None, text: str = "Hello") -> inserts.NewRow:
+    return inserts.NewRow("/post", "Grace", text, parent and parent.id, None, KEY, None)
 
 
 def left(url: str) -> list[tuple[int, str]]:
@@ -101,7 +102,7 @@ def test_a_comment_that_is_deleted_while_a_reply_is_stored_becomes_a_tombstone(
     database: CommentDatabase, database_url: str, meanwhile: Run, key: str | None
 ) -> None:
     parent = post(database, key=key)
-    with under_way(database_url, statements.insert, row(parent)):
+    with under_way(database_url, inserts.insert, row(parent)):
         deletion = meanwhile(database.delete_comment, parent)
         assert not deletion.done()
     assert deletion.result() is True
@@ -113,7 +114,7 @@ def test_a_tombstone_stays_if_a_reply_is_stored_while_its_last_one_is_deleted(
 ) -> None:
     parent, reply = thread_of(2)
     database.delete_comment(parent)
-    with under_way(database_url, statements.insert, row(parent)):
+    with under_way(database_url, inserts.insert, row(parent)):
         deletion = meanwhile(database.delete_comment, reply)
         assert not deletion.done()
     assert deletion.result() is True
@@ -124,7 +125,7 @@ def test_if_the_reply_is_not_stored_after_all_the_comment_is_gone(
     database: CommentDatabase, database_url: str, meanwhile: Run
 ) -> None:
     parent = post(database)
-    with under_way(database_url, statements.insert, row(parent), is_undone=True):
+    with under_way(database_url, inserts.insert, row(parent), is_undone=True):
         deletion = meanwhile(database.delete_comment, parent)
     assert deletion.result() is True
     assert left(database_url) == []
@@ -272,7 +273,7 @@ def test_a_change_does_not_wait_for_one_in_another_thread(database: CommentDatab
 def test_a_comment_that_came_with_others_is_edited_and_deleted_alone(
     database: CommentDatabase, database_url: str
 ) -> None:
-    with under_way(database_url, statements.insert_several, [row(None, text) for text in "abc"]) as stored:
+    with under_way(database_url, inserts.insert_several, [row(None, text) for text in "abc"]) as stored:
         pass
     edited = database.edit_comment(stored[1], Edit("Alan"), if_unchanged=True)
     assert edited is not None
@@ -285,7 +286,7 @@ def test_a_comment_that_is_deleted_while_several_replies_are_stored_keeps_them_a
     database: CommentDatabase, database_url: str, meanwhile: Run
 ) -> None:
     parent = post(database)
-    with under_way(database_url, statements.insert_several, [row(parent, text) for text in "abc"]):
+    with under_way(database_url, inserts.insert_several, [row(parent, text) for text in "abc"]):
         deletion = meanwhile(database.delete_comment, parent)
         assert not deletion.done()
     assert deletion.result() is True

@@ -13,11 +13,12 @@ from psycopg2.extensions import make_dsn
 
 from comment import MAX_ID, Comment, Edit, InvalidInput
 from db import CommentDatabase, KeyReused
+from inserts import NewRow, insert_several
 from postgres import migrations
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
 from postgres.migrations import migrate
-from statements import NewRow, Page, insert_several
+from statements import Page
 
 from support.postgres import sql
 from support.processes import wait_for

@@ -12,13 +12,13 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 import db
-import statements
+import inserts
 from comment import Comment, InvalidInput
 from db import CommentDatabase, KeyReused
+from inserts import NewRow, insert_several
 from postgres import batches
 from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable
-from statements import NewRow, insert_several
 
 from support.batches import arrive
 from support.postgres import sql
@@ -260,8 +260,8 @@ def test_if_the_connection_is_lost_nobody_tries_again(
     database: CommentDatabase, database_url: str, sent: Sent, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The comments may be stored. Without a key, a second try could store them twice."""
-    ended = f"{statements.INSERT_SEVERAL}; SELECT pg_terminate_backend(pg_backend_pid())"
-    monkeypatch.setattr(statements, "INSERT_SEVERAL", ended)
+    ended = f"{inserts.INSERT_SEVERAL}; SELECT pg_terminate_backend(pg_backend_pid())"
+    monkeypatch.setattr(inserts, "INSERT_SEVERAL", ended)
     with under_way(database, sent, pool):
         futures = arrive_together(database, pool, (hello("a"),), (hello("b"),))
     assert {str(future.exception()) for future in futures} == {"The database does not answer; try again later."}
@@ -296,7 +296,7 @@ def test_batches_of_two_processes_with_the_same_keys_do_not_deadlock(
     database_url: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each inserts in the order of the keys, whatever the order in which the comments came."""
-    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 10_000)  # longer than PostgreSQL takes to find a deadlock
+    monkeypatch.setattr(inserts, "LOCK_TIMEOUT", 10_000)  # longer than PostgreSQL takes to find a deadlock
     one, other = (Connection(database_url, float("inf")) for _ in range(2))
     with closing(one), closing(other):
         for n in range(200):

@@ -85,9 +85,12 @@ def test_migrating_is_a_step_of_its_own_and_a_roll_back_works(image: str, tmp_pa
 def test_a_new_release_waits_for_its_migration(own_database_url: str, checkout: Path) -> None:
     """It needs a column that the schema does not have yet. It says so, and goes on by itself when it has it."""
     (checkout / "migrations/9999_stars.sql").write_text("ALTER TABLE comments ADD COLUMN stars int NOT NULL DEFAULT 0;")
-    code = (checkout / "statements.py").read_text()
-    code = code.replace('"id, name, comment', '"id, name || left(stars::text, 0), comment')
-    (checkout / "statements.py").write_text(code.replace('DECIDED = f"id,', 'DECIDED = f"id + 0 * stars,'))
+    for file, column, with_stars in (
+        ("statements.py", 'COLUMNS = f"id, name,', 'COLUMNS = f"id, name || left(stars::text, 0),'),
+        ("inserts.py", 'DECIDED = f"id,', 'DECIDED = f"id + 0 * stars,'),
+    ):
+        code = (checkout / file).read_text()
+        (checkout / file).write_text(code.replace(column, with_stars))
     calls = [("GET", "/readyz"), ("GET", "/comments"), ("GET", "/comments/1"), ("POST", "/comments")]
     comment = {"name": "Ada", "comment": "Hello"}
     with serving(cwd=checkout, DATABASE_URL=own_database_url) as server:
