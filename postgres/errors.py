@@ -20,7 +20,6 @@ UNAVAILABLE = {
     "57014": SLOW,  # query canceled, by the server's timeout
     "55P03": SLOW,  # lock not available
     "25006": "The database is read-only for now; try again later.",  # read-only SQL transaction
-    "0A000": "The database can't do this, perhaps because it is a standby; the log says why.",  # feature not supported
     "42501": "The service lacks a right in the database; the log says which.",  # insufficient privilege
 }
 
@@ -30,6 +29,10 @@ CONNECTION_EXCEPTION = "08000"
 # What libpq says where the server has refused the connection: a wrong password, a database that is not there. A
 # host stands before it (hosts.py). Where none does, the server has ended a connection.
 REFUSAL = re.compile(": FATAL: |no password supplied")
+
+# Feature not supported, and the function of PostgreSQL that says so of an unlogged table on a standby. The message may
+# be in any language.
+NOT_ON_STANDBY = ("0A000", "get_relation_info")
 
 # A table or a column that a statement names is not there: not yet.
 UNDEFINED = ("42P01", "42703")
@@ -66,6 +69,8 @@ def translate(error: psycopg2.Error) -> DatabaseUnavailable | None:
     state = error.pgcode or (CONNECTION_EXCEPTION if isinstance(error, psycopg2.OperationalError) else "")
     if state == CONNECTION_EXCEPTION and REFUSAL.search(str(error)):
         return DatabaseUnavailable(REFUSED)
+    if (state, error.diag.source_function) == NOT_ON_STANDBY:
+        state = "25006"
     if state in UNDEFINED:
         return SchemaNotCurrent()
     for prefix, sentence in UNAVAILABLE.items():
