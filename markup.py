@@ -76,7 +76,7 @@ def plain(text: str) -> str:
 
 def _parse(text: str) -> str:
     """The HTML of what the parser finds, which is not cleaned yet. Raises _TooMuch."""
-    if "://" in text and MARK.search(text):
+    if "://" in text and any(map(MARK.search, URL.findall(text))):
         text = _with_quiet_urls(text)
     writer = _Writer(text.encode())
     for event, start, end in _events(text):
