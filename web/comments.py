@@ -12,7 +12,6 @@ from web.answer import (
     Headers,
     conditional,
     entity_tag,
-    json_answer,
     require_match,
     tagged_answer,
     to_json,
@@ -89,7 +88,7 @@ def for_insiders(request: Request, comment_id: int) -> Answer | None:
         return None  # a proxy's password, for instance
     found = request.database.find_comment(comment_id, identity.author_hash) if identity != ANONYMOUS else None
     if found and identity.is_moderator:
-        return json_answer(200, found.comment.for_moderators())
+        return moderation.answer_with(found.comment)
     return comment_answer(200, found.comment) if found and found.is_own and found.comment.is_held else None
 
 

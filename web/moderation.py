@@ -2,7 +2,7 @@
 
 from werkzeug.exceptions import Conflict, Forbidden, NotFound, PreconditionFailed, Unauthorized
 
-from comment import MAX_ID, InvalidInput, clean_thread
+from comment import MAX_ID, Comment, InvalidInput, clean_thread
 from moderation.finding import Search
 from moderation.input import STATUSES, Decision, NewRule, clean_search
 from moderation.rules import MAX_RULES
@@ -61,14 +61,20 @@ def decide(request: Request, id: str, body: bytes) -> Answer:
     require_match(request, entity_tag(to_json(found.comment.to_dict())))
     seen = {int(id): found.comment.edited_at} if request.header("If-Match") else None
     changed = request.moderation.set_status([int(id)], status, seen)
-    if status == "deleted":
-        return Answer(204, [("Cache-Control", "no-store")], b"")
     now = request.database.find_comment(int(id))
+    if now is None and status == "deleted":
+        return Answer(204, [("Cache-Control", "no-store")], b"")
     if now is None:
         raise NotFound(NO_COMMENT)
     if seen and not changed and now.comment.status != status:
         raise PreconditionFailed(CHANGED)
-    return json_answer(200, now.comment.for_moderators())
+    return answer_with(now.comment)
+
+
+def answer_with(comment: Comment) -> Answer:
+    """The answer with a comment as moderators see it. For If-Match, its entity tag is the one that its author gets."""
+    etag = entity_tag(to_json(comment.to_dict()))
+    return json_answer(200, comment.for_moderators(), [("ETag", etag)])
 
 
 def decide_several(request: Request) -> Answer:

@@ -5,20 +5,24 @@ import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
+from inspect import getsource
 from typing import Any
 
 import jsonschema_rs
 import pytest
 import yaml
 from flask.testing import FlaskClient
-from werkzeug.datastructures import Authorization
 
 from app import ROUTES, create_app
 from comment import MAX_COMMENT, MAX_ID, MAX_NAME, MAX_THREAD, Comment, InvalidInput
 from config import Config
 from db import CommentDatabase
+from moderation.input import MAX_IDS, STATUSES
+from moderation.judge import MAX_WORD, judge
+from moderation.rules import MAX_RULES
 from web import paging
 
+from support.moderator import ADMIN, bearer
 from support.postgres import sql
 from support.processes import ROOT
 from support.tokens import SECRET, token
@@ -52,6 +56,12 @@ def operations() -> Iterator[tuple[str, str, Any]]:
                 yield path, method, item[method]
 
 
+@pytest.fixture
+def moderated(database: CommentDatabase) -> FlaskClient:
+    """A client of the application where there is a moderator."""
+    return create_app(Config(admin_token=ADMIN), database).test_client()
+
+
 def test_it_is_served(client: FlaskClient) -> None:
     response = client.get("/openapi.yaml")
     assert (response.status_code, response.content_type) == (200, "application/yaml")
@@ -76,11 +86,25 @@ def test_its_limits_are_the_code_s() -> None:
     parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["maximum"] == paging.MAX_LIMIT
     assert parameters["limit"]["schema"]["default"] == paging.DEFAULT_LIMIT
+    assert schemas["Status"]["enum"] == list(STATUSES)
+    assert schemas["Decisions"]["properties"]["ids"]["maxItems"] == MAX_IDS
+    assert schemas["Rule"]["properties"]["value"]["anyOf"][0]["maxLength"] == MAX_WORD
+    rules = RESOLVED["/rules"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert rules["properties"]["rules"]["maxItems"] == MAX_RULES
 
 
 def test_its_comment_has_the_fields_of_the_code_s() -> None:
     comment = CONTRACT["components"]["schemas"]["Comment"]
     assert list(comment["properties"]) == comment["required"] == list(Comment(1, "Ada", "Hello").to_dict())
+    moderated = CONTRACT["components"]["schemas"]["ModeratorsComment"]
+    shown = list(Comment(1, "Ada", "Hello").for_moderators())
+    assert list(moderated["properties"]) == moderated["required"] == shown
+
+
+def test_its_reasons_are_the_code_s() -> None:
+    """Those that judge() gives, and those of the honeypot and of moderators."""
+    reasons = CONTRACT["components"]["schemas"]["ModeratorsComment"]["properties"]["reason"]["enum"]
+    assert set(re.findall(r'(?:PENDING|SPAM|comment.status), "(\w+)"', getsource(judge))) == {*reasons} - {None}
 
 
 def check(value: Any, schema: Any) -> None:
@@ -152,47 +176,71 @@ def shape(value: Any) -> Any:
     return json.loads(re.sub(r"\b[0-9a-f]{32}\b", "HASH", text))
 
 
-def send(client: FlaskClient, path: str, method: str, operation: Any, body: object = None, **parameters: object) -> Any:
+def send(
+    client: FlaskClient,
+    path: str,
+    method: str,
+    operation: Any,
+    body: object = None,
+    who: str | None = None,
+    **parameters: object,
+) -> Any:
     """Make a request of an operation, with the examples of its parameters where no others are given."""
     values = {
         parameter["name"]: parameters.get(parameter["name"], parameter.get("example"))
         for parameter in operation.get("parameters", [])
     }
     where = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
+    values = {name: value for name, value in values.items() if value is not None}
     return client.open(
         path.replace("{id}", str(values.get("id"))),
         method=method.upper(),
         query_string={name: str(value) for name, value in values.items() if where[name] == "query"},
-        headers={name: str(value) for name, value in values.items() if where[name] == "header"},
-        auth=Authorization("bearer", token=KEY) if {"author": []} in operation.get("security", []) else None,
+        headers={name: str(value) for name, value in values.items() if where[name] == "header"} | bearer(who),
         json=body,
     )
+
+
+def who_may(operation: Any, body: Any) -> str | None:
+    """The key with which an example is sent: an author's, unless only a moderator may do it, or nobody's."""
+    security = operation.get("security", [])
+    if security == [{"moderator": []}] or "status" in (body or {}):
+        return ADMIN
+    return KEY if {"author": []} in security else None
 
 
 @pytest.mark.parametrize(
     ("path", "method", "operation"), [pytest.param(*found, id=f"{found[1]} {found[0]}") for found in operations()]
 )
 def test_every_example_of_a_request_gets_a_documented_answer(
-    client: FlaskClient, database: CommentDatabase, path: str, method: str, operation: Any
+    moderated: FlaskClient, database: CommentDatabase, path: str, method: str, operation: Any
 ) -> None:
     for n in range(2):
         database.create_comment(Comment(None, "Ada", f"{n}", "/hello-world"), author_hash=sha256(KEY.encode()).digest())
+    moderated.post("/rules", json={"kind": "word", "value": "x", "effect": "spam"}, headers=bearer(ADMIN))
     bodies = [
         example
         for media in operation.get("requestBody", {}).get("content", {}).values()
         for example in examples_of(media)
     ]
     for number, body in enumerate(bodies or [None]):
-        response = send(client, path, method, operation, body, **{"Idempotency-Key": f"key-{number}"})
+        who = who_may(operation, body)
+        response = send(moderated, path, method, operation, body, who, **{"Idempotency-Key": f"key-{number}"})
         assert 200 <= response.status_code < 300
         assert_documented(response, operation)
+
+
+def answers(path: str, method: str, status: str) -> list[Any]:
+    """The examples of an answer, but for times and hashes."""
+    media = RESOLVED[path][method]["responses"][status]["content"]["application/json"]
+    return [shape(example) for example in examples_of(media)]
 
 
 def test_the_examples_of_the_answers_are_real(client: FlaskClient, database: CommentDatabase) -> None:
     """Each is what a request in fact gets, but for times and hashes."""
 
     def example(path: str, method: str, status: str, n: int = 0) -> Any:
-        return shape(examples_of(RESOLVED[path][method]["responses"][status]["content"]["application/json"])[n])
+        return answers(path, method, status)[n]
 
     def post(body: object, **headers: str) -> Any:
         return client.post("/comments", json=body, headers=headers)
@@ -223,9 +271,7 @@ def test_the_examples_of_an_edit_and_of_a_deletion_are_real(client: FlaskClient,
     path, keyed = "/comments/{id}", {"Authorization": f"Bearer {KEY}"}
 
     def examples(method: str, status: str) -> Any:
-        return [
-            shape(e) for e in examples_of(RESOLVED[path][method]["responses"][status]["content"]["application/json"])
-        ]
+        return answers(path, method, status)
 
     def patch(**headers: str) -> Any:
         return shape(client.patch("/comments/1", json={"comment": "Hello, *world*"}, headers=headers).json)
@@ -235,18 +281,78 @@ def test_the_examples_of_an_edit_and_of_a_deletion_are_real(client: FlaskClient,
 
     client.post("/comments", json={"name": "Ada", "comment": "Hello"}, headers=keyed)
     stale = {"If-Match": '"x"'}
-    assert [patch(**keyed)] == examples("patch", "200")
+    assert patch(**keyed) == examples("patch", "200")[0]
     assert [patch()] == examples("patch", "401") == examples("delete", "401") == [delete()]
     assert (
         [patch(**keyed, **stale)] == examples("patch", "412") == examples("delete", "412") == [delete(**keyed, **stale)]
     )
     other = {"Authorization": f"Bearer {KEY[::-1]}"}
     sql(database_url, "UPDATE comments SET created_at = now() - interval '1 h'")
-    assert [patch(**other), patch(**keyed)] == examples("patch", "403")
+    assert [patch(**other), patch(**keyed)] == examples("patch", "403")[:2]
     assert [delete(**other)] == examples("delete", "403")
-    assert [client.patch("/comments/1", json={}, headers=keyed).json] == examples("patch", "400")
+    assert client.patch("/comments/1", json={}, headers=keyed).json == examples("patch", "400")[0]
     client.delete("/comments/1", headers=keyed)
     assert [patch(**keyed)] == examples("patch", "404") == examples("delete", "404") == [delete(**keyed)]
+
+
+def test_the_examples_of_a_comment_that_waits_are_real(database: CommentDatabase) -> None:
+    client = create_app(Config(admin_token=ADMIN, moderation="all"), database).test_client()
+    path = "/comments/{id}"
+    posted = client.post("/comments", json={"name": "Ada", "comment": "Hello"}, headers=bearer(KEY))
+    assert shape(posted.json) == answers("/comments", "post", "201")[1] == answers(path, "get", "200")[1]
+    assert shape(client.get("/comments/1", headers=bearer(KEY)).json) == shape(posted.json)
+    assert client.get("/comments/1").json == answers(path, "get", "404")[0]
+    spam = client.patch("/comments/1", json={"status": "spam"}, headers=bearer(ADMIN)).json
+    assert shape(spam) == answers(path, "patch", "200")[1] == answers(path, "get", "200")[2]
+    assert client.get("/comments/1", headers=bearer(ADMIN)).json == spam
+    refused = client.patch("/comments/1", json={"status": "spam"}, headers=bearer(KEY))
+    assert refused.json == answers(path, "patch", "403")[2]
+    wrong = client.patch("/comments/1", json={"status": ""}, headers=bearer(ADMIN))
+    assert wrong.json == answers(path, "patch", "400")[1]
+
+
+def test_the_examples_of_the_moderators_answers_are_real(moderated: FlaskClient, database_url: str) -> None:
+    def call(method: str, path: str, body: object = None) -> Any:
+        return moderated.open(path, method=method, json=body, headers=bearer(ADMIN))
+
+    for _ in range(2):
+        moderated.post("/comments", json={"name": "Ada", "comment": "Hello", "thread": "/hello-world"})
+    assert [call("PATCH", "/comments", {"ids": [1, 2], "status": "spam"}).json] == answers("/comments", "patch", "200")
+    found = call("GET", "/comments?status=spam").json["comments"]
+    assert shape({"comments": found[:1]}) == answers("/comments", "get", "200")[1]
+    assert [call("PATCH", "/comments", body).json for body in ({}, {"status": "spam"})] == answers(
+        "/comments", "patch", "400"
+    )
+    word = {"kind": "word", "value": "casino", "effect": "pending"}
+    assert [call("POST", "/rules", word).json] == answers("/rules", "post", "201")
+    assert [call("GET", "/rules").json] == answers("/rules", "get", "200")
+    wrong = [word | {"kind": ""}, word | {"effect": ""}, word | {"kind": "author", "value": 1}]
+    assert [call("POST", "/rules", body).json for body in wrong] == answers("/rules", "post", "400")
+    sql(
+        database_url,
+        "INSERT INTO rules (kind, value, matches, effect) SELECT 'word', n, n, 'spam' FROM generate_series(2, 1000) n",
+    )
+    assert [call("POST", "/rules", word | {"value": "x"}).json] == answers("/rules", "post", "409")
+    assert [call("DELETE", "/rules/9999").json] == answers("/rules/{id}", "delete", "404")
+    for thread in ("/hello-world", "/z"):
+        call("PUT", f"/closed-threads?thread={thread}")
+    page = call("GET", "/closed-threads?limit=1&after=/a")
+    documented = RESOLVED["/closed-threads"]["get"]["responses"]["200"]
+    assert [page.json] == answers("/closed-threads", "get", "200")
+    assert page.headers["Link"] == documented["headers"]["Link"]["example"]
+    assert [call("PUT", "/closed-threads").json] == answers("/closed-threads", "put", "400")
+    closed = moderated.post("/comments", json={"name": "Ada", "comment": "Hello", "thread": "/z"})
+    assert [closed.json] == answers("/comments", "post", "403")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [(path, method) for path, method, found in operations() if found.get("security") == [{"moderator": []}]],
+)
+def test_the_examples_of_who_may_not_are_real(moderated: FlaskClient, path: str, method: str) -> None:
+    url = path.replace("{id}", "1")
+    refused = [moderated.open(url, method=method.upper(), headers=headers).json for headers in ({}, bearer(KEY))]
+    assert refused == [*answers(path, method, "401"), *answers(path, method, "403")]
 
 
 def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, database: CommentDatabase) -> None:
@@ -255,5 +361,7 @@ def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, d
     operation = RESOLVED["/comments"]["get"]
     response = send(client, "/comments", "get", operation)
     documented = operation["responses"]["200"]
-    assert shape(response.json) == shape(documented["content"]["application/json"]["example"])
+    assert shape(response.json) == answers("/comments", "get", "200")[0]
     assert response.headers["Link"] == documented["headers"]["Link"]["example"]
+    refused = [client.get("/comments?q=x", headers=headers).json for headers in ({}, bearer(KEY))]
+    assert refused == [*answers("/comments", "get", "401"), *answers("/comments", "get", "403")]

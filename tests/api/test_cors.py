@@ -46,7 +46,7 @@ def test_its_preflight_says_what_it_may_send(database: CommentDatabase) -> None:
     assert response.status_code == 200
     headers = cors_headers(response)
     assert headers["Access-Control-Allow-Origin"] == BLOG
-    assert headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, PATCH, POST"
+    assert headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, PATCH, POST, PUT"
     assert headers["Access-Control-Allow-Headers"] == (
         "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
     )

@@ -20,6 +20,7 @@ from support.postgres import sql
 
 HELLO = b'{"name": "Ada", "comment": "Hello"}'
 JSON = {"Content-Type": "application/json"}
+KEYED = {"Authorization": "Bearer the-key-of-an-author-01"}
 
 
 def assert_error(response: TestResponse, status: int) -> str:
@@ -60,6 +61,18 @@ CASES = {
     "a method that nobody knows": Case(405, "BREW"),
     "a POST to a comment": Case(405, "POST", "/comments/1", HELLO, JSON),
     "a POST to the health": Case(405, "POST", "/healthz"),
+    "a DELETE of all rules": Case(405, "DELETE", "/rules"),
+    "a GET of one rule": Case(405, path="/rules/1"),
+    "a POST to the closed threads": Case(405, "POST", "/closed-threads", HELLO, JSON),
+    "a search by nobody": Case(401, path="/comments?status=pending"),
+    "a search by an author": Case(403, path="/comments?q=x", headers=KEYED),
+    "a decision by nobody": Case(401, "PATCH", "/comments/1", b'{"status": "published"}', JSON),
+    "a decision by an author": Case(403, "PATCH", "/comments/1", b'{"status": "published"}', JSON | KEYED),
+    "decisions by nobody": Case(401, "PATCH", body=b'{"ids": [1], "status": "published"}', headers=JSON),
+    "the rules, for nobody": Case(401, path="/rules"),
+    "the rules, for an author": Case(403, path="/rules", headers=KEYED),
+    "the closed threads, for nobody": Case(401, path="/closed-threads"),
+    "a thread that an author closes": Case(403, "PUT", "/closed-threads?thread=x", headers=KEYED),
     "a bad limit": Case(400, path="/comments?limit=0"),
     "a bad after": Case(400, path="/comments?after=x"),
     "a bad order": Case(400, path="/comments?order=best"),
@@ -113,7 +126,7 @@ def test_a_404_says_where_to_look(client: FlaskClient, path: str) -> None:
 
 def test_405_says_what_is_allowed(client: FlaskClient) -> None:
     allowed = client.delete("/comments").headers["Allow"]
-    assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "OPTIONS", "POST"}
+    assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "OPTIONS", "PATCH", "POST"}
     allowed = client.put("/comments/1").headers["Allow"]
     assert {method.strip() for method in allowed.split(",")} == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}
 

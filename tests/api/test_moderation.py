@@ -481,3 +481,31 @@ def test_spam_is_purged_when_it_is_old_enough(site: Open, database_url: str) -> 
     sql(database_url, "UPDATE held_comments SET held_at = now() - interval '31 days' WHERE id <> 2")
     assert ModerationDatabase(here.database).purge(spam_days=30).spam == 1
     assert (here.queue("spam"), here.queue("pending")) == ([2], [3])
+
+
+def test_a_moderator_decides_about_the_version_that_he_was_shown(site: Open) -> None:
+    here = site(moderation="all")
+    here.post("Harmless", KEY)
+    etag = here.call("GET", "/comments/1").headers["ETag"]
+    assert here.call("PATCH", "/comments/1", headers={"If-Match": etag}, json={"status": "spam"}).status_code == 200
+    answer = here.call("PATCH", "/comments/1", headers={"If-Match": etag}, json={"status": "published"})
+    assert (answer.status_code, answer.headers["ETag"] != etag) == (200, True)
+    assert here.call("GET", "/comments/1").headers["ETag"] == answer.headers["ETag"]
+
+
+@pytest.mark.parametrize("status", ["deleted", "published"])
+def test_a_text_that_is_edited_while_a_moderator_decides_is_412_and_stays(
+    site: Open, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    here = site(moderation="all")
+    etag = here.post("Harmless", KEY).headers["ETag"]
+    set_status = ModerationDatabase.set_status
+
+    def edit_first(database: ModerationDatabase, *arguments: Any) -> int:
+        here.call("PATCH", "/comments/1", KEY, json={"comment": "Other"})
+        return set_status(database, *arguments)
+
+    monkeypatch.setattr(ModerationDatabase, "set_status", edit_first)
+    answer = here.call("PATCH", "/comments/1", headers={"If-Match": etag}, json={"status": status})
+    assert answer.status_code == 412
+    assert here.queue("pending") == [1]
