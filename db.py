@@ -53,7 +53,8 @@ class CommentDatabase:
     """The comments in one PostgreSQL database.
 
     Each method runs one statement, unless its docstring says otherwise. What it returns is committed. Every method may
-    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
+    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py), or ends at the `deadline` that it
+    is given.
     """
 
     def __init__(
@@ -83,7 +84,11 @@ class CommentDatabase:
         self._may_hold = may_hold
 
     def create_comment(
-        self, comment: Comment, idempotency_key: str | None = None, author_hash: bytes | None = None
+        self,
+        comment: Comment,
+        idempotency_key: str | None = None,
+        author_hash: bytes | None = None,
+        deadline: float | None = None,
     ) -> Comment:
         """Store a comment; returns it with its id and time. One that is pending or spam is held.
 
@@ -99,7 +104,7 @@ class CommentDatabase:
         `author_hash` (32 bytes) identifies the author. Raises InvalidInput if `parent_id` is not a comment of the
         thread.
         """
-        deadline = new_deadline()
+        deadline = deadline or new_deadline()
         values = (comment.thread, comment.name, comment.comment, comment.parent_id, comment.html)
         row = NewRow(*values, author_hash, idempotency_key, comment.verified)
         size = sum(len(value) for value in row if isinstance(value, str))
@@ -162,6 +167,7 @@ class CommentDatabase:
         edit: Edit,
         if_unchanged: bool = False,
         verdict: Verdict = PUBLISHED,
+        deadline: float | None = None,
     ) -> Comment | None:
         """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
@@ -177,7 +183,7 @@ class CommentDatabase:
             change = partial(_hold_edited, comment=new, new=edit, if_unchanged=if_unchanged)
         else:
             change = partial(statements.edit, comment=comment, new=edit, if_unchanged=if_unchanged)
-        edited: Comment | None = self.change(change, comment.thread, new_deadline())
+        edited: Comment | None = self.change(change, comment.thread, deadline or new_deadline())
         return edited
 
     def delete_comment(self, comment: Comment, if_unchanged: bool = False) -> bool:

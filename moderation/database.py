@@ -42,7 +42,8 @@ class ModerationDatabase:
     """What moderators see and change.
 
     Each method runs one statement, unless its docstring says otherwise. What it returns is committed. Every method may
-    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py).
+    raise DatabaseUnavailable. It takes at most CALL_TIMEOUT (postgres/deadline.py), or ends at the `deadline` that it
+    is given: all that a request needs before it stores a comment shares one.
     """
 
     def __init__(self, comments: CommentDatabase) -> None:
@@ -52,9 +53,9 @@ class ModerationDatabase:
         self._prepared = Prepared(0, Rules())
         self._daily_key: tuple[date, bytes] | None = None
 
-    def facts(self, asked: Asked) -> tuple[Known, Rules]:
+    def facts(self, asked: Asked, deadline: float | None = None) -> tuple[Known, Rules]:
         """What the database knows of a new comment, and the rules; if they have changed, one more reads them."""
-        with self._pool.connection() as connection:
+        with self._pool.connection(deadline=deadline) as connection:
             known = facts.read(connection, asked)
             prepared = self._prepared
             if prepared.version != known.rules_version:
@@ -132,13 +133,13 @@ class ModerationDatabase:
         """At most `limit` closed threads by name, those after the thread `after`."""
         return self._read(partial(threads.read, limit=limit, after=after))
 
-    def take_limit(self, kind: str, address: str | None, limit: Limit) -> int:
+    def take_limit(self, kind: str, address: str | None, limit: Limit, deadline: float | None = None) -> int:
         """Take one request from the limit that this address has on requests of a kind, for example "post".
 
         0: it is allowed. Otherwise, in how many seconds one is allowed (1 or more). All whose address is None share a
         limit. The first call of a day in UTC runs a second statement. A new day begins with full limits.
         """
-        with self._pool.connection(to_write=True) as connection:
+        with self._pool.connection(to_write=True, deadline=deadline) as connection:
             daily_key = self._key_of(today(), connection)
             return limits.take(connection, limits.client_key(daily_key, kind, address, limit), limit)
 

@@ -4,6 +4,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, NotFound, Precondition
 
 from comment import Comment, Edit, clean_thread, read_object
 from moderation.finding import Found
+from postgres.deadline import new_deadline
 from statements import Page
 from web import moderation
 from web.answer import (
@@ -60,8 +61,9 @@ def create_comment(request: Request) -> Answer:
     comment = Comment.from_json(request.json_body(), identity.name)
     if identity.is_verified:  # a moderator types his name
         comment = comment._replace(verified=True)
-    comment = judge_new(request, comment, identity)
-    stored = request.database.create_comment(comment, request.idempotency_key(), identity.author_hash)
+    deadline = new_deadline()
+    comment = judge_new(request, comment, identity, deadline)
+    stored = request.database.create_comment(comment, request.idempotency_key(), identity.author_hash, deadline)
     return comment_answer(201, stored, [("Location", f"/comments/{stored.id}")])
 
 
@@ -107,8 +109,9 @@ def edit_comment(request: Request, id: str) -> Answer:
     for _ in range(ATTEMPTS):
         found = own_comment(request, id, author_hash)
         require_time(request, found)
-        verdict = judge_edited(request, found.comment.edited(edit), identity)
-        edited = request.database.edit_comment(found.comment, edit, names_a_version(request), verdict)
+        deadline = new_deadline()
+        verdict = judge_edited(request, found.comment.edited(edit), identity, deadline)
+        edited = request.database.edit_comment(found.comment, edit, names_a_version(request), verdict, deadline)
         if edited is not None:
             return comment_answer(200, edited)
     raise overtaken(request)

@@ -13,7 +13,7 @@ from web.request import Request
 CLOSED = "This thread is closed."
 
 
-def judge_new(request: Request, comment: Comment, identity: Identity) -> Comment:
+def judge_new(request: Request, comment: Comment, identity: Identity, deadline: float) -> Comment:
     """A comment that is posted, with its status, and the reason if it is held.
 
     Neither a closed thread nor a limit keeps a client from the comment that it has stored before with the same key.
@@ -26,17 +26,17 @@ def judge_new(request: Request, comment: Comment, identity: Identity) -> Comment
         return comment
     author_hash = identity.author_hash if config.moderation == "first" else None
     asked = Asked(comment.thread, config.close_after_days, author_hash, request.idempotency_key())
-    known, rules = request.moderation.facts(asked)
+    known, rules = request.moderation.facts(asked, deadline)
     is_over_limit = False
     if not known.is_retry:
         if known.is_closed or known.is_old:
             raise Forbidden(CLOSED)
-        is_over_limit = not identity.is_moderator and count(request)
+        is_over_limit = not identity.is_moderator and count(request, deadline)
     verdict = judge(comment, facts_of(request, known, rules, identity)._replace(is_over_limit=is_over_limit))
     return comment._replace(status=verdict.status, reason=verdict.reason)
 
 
-def judge_edited(request: Request, comment: Comment, identity: Identity) -> Verdict:
+def judge_edited(request: Request, comment: Comment, identity: Identity, deadline: float) -> Verdict:
     """The verdict on a stored comment as its author wants it to be. What is held stays held: a moderator publishes it.
 
     Raises DatabaseUnavailable.
@@ -45,19 +45,19 @@ def judge_edited(request: Request, comment: Comment, identity: Identity) -> Verd
     if not request.config.is_moderated:
         return before
     author_hash = identity.author_hash if request.config.moderation == "first" else None
-    known, rules = request.moderation.facts(Asked(comment.thread, author_hash=author_hash))
+    known, rules = request.moderation.facts(Asked(comment.thread, author_hash=author_hash), deadline)
     verdict = judge(comment, facts_of(request, known, rules, identity))
     return verdict if verdict.status == "spam" or not comment.is_held else before
 
 
-def count(request: Request) -> bool:
+def count(request: Request, deadline: float) -> bool:
     """Count a comment for the limits; returns whether the site gets more than SITE_LIMIT. Raises LimitReached."""
     config, moderation = request.config, request.moderation
     if config.post_limit:
         address = client_of(request.environ, config.trusted_proxies)
-        if seconds := moderation.take_limit("post", address, config.post_limit):
+        if seconds := moderation.take_limit("post", address, config.post_limit, deadline):
             raise LimitReached(seconds)
-    return config.site_limit is not None and moderation.take_limit("site", None, config.site_limit) > 0
+    return config.site_limit is not None and moderation.take_limit("site", None, config.site_limit, deadline) > 0
 
 
 def facts_of(request: Request, known: Known, rules: Rules, identity: Identity) -> Facts:

@@ -10,6 +10,7 @@ import pytest
 
 from config import Limit
 from moderation.database import ModerationDatabase
+from postgres.deadline import Connection
 
 from support.moderator import ADMIN, KEY, OTHER_KEY, Site
 from support.postgres import sql
@@ -509,3 +510,25 @@ def test_a_text_that_is_edited_while_a_moderator_decides_is_412_and_stays(
     answer = here.call("PATCH", "/comments/1", headers={"If-Match": etag}, json={"status": status})
     assert answer.status_code == 412
     assert here.queue("pending") == [1]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_all_statements_of_a_request_share_a_deadline(site: Open, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a slow database could take longer than the 5 seconds that the contract promises."""
+    here = site(moderation="first", post_limit=Limit(5, 60), site_limit=Limit(5, 60))
+    here.post("Hello", KEY)
+    deadlines = []
+    fetch = Connection.fetch
+
+    def record(connection: Connection, *statement: Any) -> Any:
+        deadlines.append(connection.deadline)
+        return fetch(connection, *statement)
+
+    monkeypatch.setattr(Connection, "fetch", record)
+    if method == "POST":
+        here.post("Hello", KEY, retry="1")
+    else:
+        here.call("PATCH", "/comments/1", KEY, json={"comment": "New"})
+        deadlines.pop(0)  # of the statement that finds the comment
+    assert len(deadlines) >= 2
+    assert len(set(deadlines)) == 1
