@@ -138,7 +138,7 @@ def test_http_on_the_port_of_https_is_an_error_too(nginx: Nginx) -> None:
 def test_trace_and_the_place_of_its_own_errors_are_answered_by_the_service(http: httpx.Client) -> None:
     traced = http.request("TRACE", "/comments?limit=1")
     assert traced.status_code == 405
-    assert set(traced.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+    assert set(traced.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "PATCH", "POST"}
     assert http.get("/error").json() == http.get("/nowhere").json()
 
 
