@@ -38,6 +38,24 @@ ROUTES = (
 )
 
 
+def pages() -> tuple[Route, ...]:
+    """The pages of moderators, which are no part of the API: without an ADMIN_TOKEN nothing of them is imported."""
+    from web import admin, page, session
+
+    return (
+        Route("GET", "/admin", admin.show_comments),
+        Route("POST", "/admin", admin.decide),
+        Route("GET", "/admin/rules", admin.show_rules),
+        Route("POST", "/admin/rules", admin.change_rules),
+        Route("GET", "/admin/closed-threads", admin.show_closed_threads),
+        Route("POST", "/admin/closed-threads", admin.change_closed_threads),
+        Route("GET", "/admin/sign-in", session.show_sign_in),
+        Route("POST", "/admin/sign-in", session.sign_in),
+        Route("POST", "/admin/sign-out", session.sign_out),
+        Route("GET", "/admin/static/<name>", page.static_file),
+    )
+
+
 def create_app(config: Config | None = None, database: CommentDatabase | None = None) -> Flask:
     """The WSGI application; without arguments it is what the environment says. Raises ConfigError.
 
@@ -55,7 +73,7 @@ def create_app(config: Config | None = None, database: CommentDatabase | None = 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions.update(config=config, database=database)
-    add_routes(app, ROUTES)
+    add_routes(app, ROUTES + (pages() if config.admin_token else ()))
     app.wsgi_app = Application(app.wsgi_app, ROUTES, config, database)  # type: ignore[method-assign]
     for command in COMMANDS:
         app.cli.add_command(command)

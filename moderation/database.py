@@ -109,6 +109,10 @@ class ModerationDatabase:
         """The hash of the author of this comment; None if he had no key, or if it is not there."""
         return self._read(partial(finding.author, comment_id=comment_id))
 
+    def with_author(self, ids: Sequence[int]) -> set[int]:
+        """Those of these comments whose author is known, by his key or his token."""
+        return self._read(partial(finding.with_author, ids=ids))
+
     def rules(self) -> list[Rule]:
         """All rules, by ascending id."""
         return self._read(lambda connection: rules.read(connection)[1])

@@ -131,6 +131,12 @@ def author(connection: Connection, comment_id: int) -> bytes | None:
     return next((found and bytes(found) for (found,) in rows), None)
 
 
+def with_author(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these comments whose author is known, by his key or his token."""
+    rows = connection.fetch(f"SELECT id FROM {EVERY} WHERE id = ANY(%s) AND author_hash IS NOT NULL", (list(ids),))
+    return {comment_id for (comment_id,) in rows}
+
+
 def _escape(text: str) -> str:
     """The pattern of LIKE that matches this text and no other."""
     return re.sub(r"([\\%_])", r"\\\1", text)

@@ -27,9 +27,11 @@ def json_answer(status: int, value: object, headers: Headers | None = None) -> A
     return unstored_answer(status, to_json(value), headers)
 
 
-def unstored_answer(status: int, body: bytes, headers: Headers | None = None) -> Answer:
-    """The same, with JSON that is made already."""
-    always = [("Cache-Control", "no-store"), ("Content-Type", "application/json")]
+def unstored_answer(
+    status: int, body: bytes, headers: Headers | None = None, content_type: str = "application/json"
+) -> Answer:
+    """The same, with a body that is made already."""
+    always = [("Cache-Control", "no-store"), ("Content-Type", content_type)]
     return Answer(status, [*(headers or []), *always], body)
 
 

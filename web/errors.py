@@ -1,6 +1,7 @@
 """An exception becomes an answer here: one shape for all errors, on the fast way and on Flask's alike."""
 
 import logging
+from typing import NamedTuple
 
 from werkzeug.exceptions import HTTPException, NotFound, Unauthorized
 
@@ -17,8 +18,22 @@ FAULT = "Something went wrong here; the log has it as {}."  # by the id of the r
 log = logging.getLogger("comments")
 
 
+class Problem(NamedTuple):
+    """What a client is told."""
+
+    status: int
+    sentence: str
+    headers: Headers
+
+
 def answer_error(error: Exception, request: Request) -> Answer:
     """The answer to a request that raised this. Its body is `{"error": "A sentence."}`."""
+    status, sentence, headers = explain(error, request)
+    return json_answer(status, {"error": sentence}, headers)
+
+
+def explain(error: Exception, request: Request) -> Problem:
+    """What the client of a request that raised this is told."""
     headers: Headers = []
     match error:
         case InvalidInput():
@@ -30,7 +45,7 @@ def answer_error(error: Exception, request: Request) -> Answer:
             headers = [("Retry-After", str(error.seconds))]
         case DatabaseUnavailable():
             status, sentence = 503, str(error)
-            if request.method == "POST":  # it may be stored all the same
+            if request.method == "POST" and not request.is_page:  # it may be stored all the same
                 sentence += " With the same Idempotency-Key it is stored once."
             headers = [("Retry-After", str(RETRY_AFTER))]
         case Unauthorized():
@@ -43,7 +58,7 @@ def answer_error(error: Exception, request: Request) -> Answer:
             headers = [(name, value) for name, value in error.get_headers() if name != "Content-Type"]
         case _:  # it says nothing of the inside
             status, sentence = 500, FAULT.format(request.id)
-    return json_answer(status, {"error": sentence}, headers)
+    return Problem(status, sentence, headers)
 
 
 def log_error(error: Exception, request: Request) -> None:

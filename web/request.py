@@ -6,6 +6,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl
 
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import get_content_length, get_input_stream
 
@@ -15,6 +16,7 @@ from db import CommentDatabase
 from moderation.database import ModerationDatabase
 
 MAX_BODY = 256 * 1024  # bytes
+MAX_FIELDS = 1_000  # of a form
 TOO_LARGE = f"The body must not be larger than {MAX_BODY:,} bytes."
 MALFORMED = "The body is malformed or incomplete."
 NO_COMMENT = "There is no comment with this id."
@@ -58,6 +60,18 @@ class Request:
         found: str = self.environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         return found
 
+    @property
+    def is_page(self) -> bool:
+        """Whether this asks for the pages of moderators. Without an ADMIN_TOKEN there are none."""
+        path = self.environ["PATH_INFO"]
+        return self.config.admin_token is not None and (path == "/admin" or path.startswith("/admin/"))
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the client uses https, also to a proxy. Anybody may send that header, so nothing else depends on it
+        than what the client's own browser does."""
+        return "https" in (self.environ["wsgi.url_scheme"], self.header("X-Forwarded-Proto"))
+
     def header(self, name: str) -> str | None:
         """The value of a header, or None. Not of Content-Type or Content-Length, which WSGI names otherwise."""
         found: str | None = self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
@@ -76,9 +90,29 @@ class Request:
 
         Raises UnsupportedMediaType, RequestEntityTooLarge and BadRequest.
         """
-        media_type = self.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-        if not re.fullmatch(r"application/(json|.*\+json)", media_type):
+        if not re.fullmatch(r"application/(json|.*\+json)", self._media_type()):
             raise UnsupportedMediaType("The Content-Type must be application/json.")
+        return self._body()
+
+    def form(self) -> "MultiDict[str, str]":
+        """The fields of a form in HTML. Bytes that are not UTF-8 become lone surrogates, as in query().
+
+        Raises UnsupportedMediaType, RequestEntityTooLarge and BadRequest.
+        """
+        if self._media_type() != "application/x-www-form-urlencoded":
+            raise UnsupportedMediaType("The Content-Type must be application/x-www-form-urlencoded.")
+        text = self._body().decode("utf-8", "surrogateescape")
+        try:
+            fields = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS)
+        except ValueError:
+            raise BadRequest(f"A form must not have more than {MAX_FIELDS:,} fields.") from None
+        return MultiDict(fields)
+
+    def _media_type(self) -> str:
+        given: str = self.environ.get("CONTENT_TYPE", "")
+        return given.partition(";")[0].strip().lower()
+
+    def _body(self) -> bytes:
         try:
             # One byte more than we take: at its own limit Werkzeug cuts a chunked body off without an error.
             body: bytes = get_input_stream(self.environ, max_content_length=MAX_BODY + 1).read()

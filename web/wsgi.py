@@ -20,7 +20,7 @@ from db import CommentDatabase
 from moderation.database import ModerationDatabase
 from web.answer import Answer, Headers
 from web.cors import cors_headers
-from web.errors import answer_error, log_error
+from web.errors import answer_error, explain, log_error
 from web.request import Environ, Request
 
 # Flask answers 400 to an invalid Host, so requests with an unusual Host go to Flask.
@@ -28,11 +28,22 @@ USUAL_HOST = re.compile(r"(?=.{1,63}$)[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]+)?", re.A
 
 Write = Callable[[bytes], object]  # of PEP 3333; named here, since Python would make it anew for each request
 
+# What each answer of the pages of moderators has: nothing of another origin is loaded, nothing frames them, nothing
+# learns where a link was (https://www.w3.org/TR/CSP3/).
+PAGE_HEADERS = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self';"
+        " frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("Referrer-Policy", "no-referrer"),
+]
+
 log = logging.getLogger("comments")
 
 
 class Route(NamedTuple):
-    """A call of the API: where it is, and the function that answers it.
+    """A call of the API, or a page: where it is, and the function that answers it.
 
     `path` is in Flask's form, `/comments/<id>`; the function gets the request, and what stands in <> by its name.
     """
@@ -81,7 +92,8 @@ class Application:
         def start(status: str, headers: Headers, exc_info: Any = None, /) -> Write:
             log_request(request, int(status[:3]))
             always = [("X-Request-ID", request.id), ("X-Content-Type-Options", "nosniff")]
-            return start_response(status, [*headers, *always, *cors_headers(request, self._methods)], exc_info)
+            others = PAGE_HEADERS if request.is_page else cors_headers(request, self._methods)
+            return start_response(status, [*headers, *always, *others], exc_info)
 
         return start
 
@@ -105,6 +117,10 @@ def require_host() -> None:
 def answer_failure(error: Exception, request: Request) -> Answer:
     """Log the exception that a request has raised, and answer it."""
     log_error(error, request)
+    if request.is_page:
+        from web.page import error_page  # only where there is an ADMIN_TOKEN
+
+        return error_page(explain(error, request))
     return answer_error(error, request)
 
 
