@@ -78,7 +78,9 @@ class View(NamedTuple):
     def url(self, **changes: object) -> str:
         """The path of this page, or of one that differs from it."""
         values = self._replace(after=None)._replace(**changes)._asdict()  # type: ignore[arg-type]
-        given = {name: each for name, each in values.items() if each is not None and (name, each) != ("status", "pending")}
+        given = {
+            name: each for name, each in values.items() if each is not None and (name, each) != ("status", "pending")
+        }
         return "/admin" + (f"?{urlencode(given)}" if given else "")
 
 
@@ -218,7 +220,8 @@ def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
         if others := len(set(ids)) - changed - len(left):
             sentences.append(f"{was_or_were(others)} gone, or decided already.")
     elif status != "deleted" and len(before := {mark.status for mark in marks}) == 1:
-        undo = (*before, [str(mark._replace(status=status)) for mark in marks])
+        [former] = before
+        undo = (former, [str(mark._replace(status=status)) for mark in marks])
     return Done(" ".join(sentences), undo, ids[-1])
 
 

@@ -177,9 +177,7 @@ def test_a_session_ends_after_12_hours(here: Moderator, monkeypatch: pytest.Monk
 
 
 def test_a_new_admin_token_ends_all_sessions(here: Moderator, moderator: Open) -> None:
-    here.http.application = create_app(
-        Config(admin_token="another-token-of-moderators"), here.site.database
-    )
+    here.http.application = create_app(Config(admin_token=ADMIN[::-1]), here.site.database)
     assert here.get().status_code == 303
 
 
@@ -338,15 +336,15 @@ def test_every_answer_below_admin_has_the_headers_that_protect_it(here: Moderato
         assert answer.headers["Content-Security-Policy"] == CSP
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert {answer.headers["Cache-Control"] for answer in answers if answer.mimetype == "text/html" and answer.data} == {
-        "no-store"
-    }
+    pages = [answer for answer in answers if answer.mimetype == "text/html" and answer.data]
+    assert {answer.headers["Cache-Control"] for answer in pages} == {"no-store"}
 
 
 def test_no_page_of_another_origin_gets_a_page(moderator: Open) -> None:
     here = moderator(allowed_origins=("*",))
     other = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}
-    for answer in (here.get(headers=other), here.http.options("/admin", headers=other), here.get("/admin/x", headers=other)):
+    options = here.http.options("/admin", headers=other)
+    for answer in (here.get(headers=other), options, here.get("/admin/x", headers=other)):
         assert not [name for name in answer.headers.keys() if name.startswith("Access-Control-")]
     assert "Access-Control-Allow-Origin" in here.get("/comments", headers=other).headers
 
@@ -359,7 +357,7 @@ def test_files_have_an_entity_tag(here: Moderator) -> None:
         assert (again.status_code, again.data) == (304, b"")
     assert here.get("/admin/static/../session.py").status_code == 404
     assert here.get("/admin/static/..%2fsession.py").status_code == 404
-    assert len(here.get("/admin/static/admin.js").data) < 3_000
+    assert len(here.get("/admin/static/admin.js").data) < 3_500
 
 
 @pytest.mark.parametrize(
@@ -405,7 +403,7 @@ def test_a_thread_puts_nothing_into_a_header(here: Moderator) -> None:
 # What people write
 
 
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\'{{ 7*7 }}'
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{ 7919*7919 }}"
 
 
 def test_names_threads_rules_and_searches_are_text(here: Moderator) -> None:
@@ -426,7 +424,7 @@ def test_names_threads_rules_and_searches_are_text(here: Moderator) -> None:
     pages += [here.get(path) for path in PAGES]
     pages += [Moderator(here.site).get("/admin/sign-in", query_string={"next": HOSTILE})]
     for page in pages:
-        assert not re.search(r"<script>|<img|49", page.text), page.text
+        assert not re.search(r"<script>|<img|62710561", page.text), page.text
     assert "&lt;script&gt;" in pages[0].text
 
 
@@ -524,7 +522,9 @@ def test_one_comment_is_decided_by_its_own_button(here: Moderator) -> None:
     for _ in range(4):
         here.site.post("Hello")
     assert here.after(here.send("/admin", published="1 pending -")) == "1 comment was published."
-    assert here.after(here.send("/admin", spam="2 pending -", ticked=["3 pending -"])) == "1 comment was marked as spam."
+    assert (
+        here.after(here.send("/admin", spam="2 pending -", ticked=["3 pending -"])) == "1 comment was marked as spam."
+    )
     assert here.after(here.send("/admin", deleted="3 pending -", sure="yes")) == "1 comment was deleted."
     assert (here.site.ids(), here.site.queue("spam"), here.site.queue("pending")) == ([1], [2], [4])
 
@@ -668,7 +668,7 @@ def test_threads_are_closed_and_opened(here: Moderator) -> None:
     assert here.after(answer) == "The thread /a is closed: it takes no new comments."
     assert here.site.post("Hello", thread="/a").status_code == 403
     assert here.after(here.send("/admin/closed-threads", close="")).startswith("The thread without a name is closed")
-    assert '<bdi>/a</bdi></a>' in here.get("/admin/closed-threads").text
+    assert "<bdi>/a</bdi></a>" in here.get("/admin/closed-threads").text
     assert here.after(here.send("/admin/closed-threads", open="/a")) == "The thread /a is open."
     assert here.after(here.send("/admin/closed-threads", open="")) == "The thread without a name is open."
     assert here.site.post("Hello", thread="/a").status_code == 201
