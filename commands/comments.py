@@ -22,8 +22,8 @@ def delete_comment(comment_id: int) -> None:
     """
     database: CommentDatabase = current_app.extensions["database"]
     try:
-        comment = database.get_comment(comment_id)
-        is_deleted = comment is not None and database.delete_comment(comment)
+        found = database.find_comment(comment_id)
+        is_deleted = found is not None and database.delete_comment(found.comment)
     except DatabaseUnavailable as error:
         raise failure(error) from error
     if not is_deleted:
