@@ -208,7 +208,8 @@ def test_a_reply_to_a_comment_that_is_being_deleted_harms_no_other(
         assert not reply.done()
     with pytest.raises(InvalidInput, match="does not exist"):
         reply.result()
-    assert sent == [1, 1, 3, 1, 1, 1]
+    assert sent[:5] == [1, 1, 3, 1, 1]
+    assert sent[5:] in ([], [1]), "the reply by itself, unless it came to that after the deletion"
 
 
 def test_no_statement_with_a_reply_without_a_parent_is_refused(
