@@ -134,14 +134,15 @@ class Item(NamedTuple):
 def show_comments(visit: Visit) -> Answer:
     """`GET /admin`: comments, those that wait first of all. Raises InvalidInput, BadRequest and DatabaseUnavailable."""
     view = View.from_query(visit.request.query())
+    done = read_done(visit.request)
     page = visit.request.moderation.search(view.search(), PAGE, view.after, view.is_newest_first)
-    items = list(with_context(visit, that_fit(page.comments)))
+    items = list(with_context(visit, that_were_there(done, view, that_fit(page.comments))))
     next_id = items[-1].comment.id if len(items) < len(page.comments) else page.next
     return visit.render(
         "comments.html",
         view=view,
         items=items,
-        focus=focus_after(read_done(visit.request), view, items),
+        focus=focus_after(done, view, items),
         next=None if next_id is None else view.url(after=next_id),
         is_ticked=visit.request.query().get("tick") == "all",
     )
@@ -154,6 +155,17 @@ def focus_after(done: Done | None, view: View, items: Sequence[Item]) -> int | N
     sign = -1 if view.is_newest_first else 1
     ids = [item.comment.id or 0 for item in items]
     return next((each for each in ids if sign * each >= sign * done.at), ids[-1])
+
+
+def that_were_there(done: Done | None, view: View, comments: Sequence[Comment]) -> Sequence[Comment]:
+    """What is left of the page where a decision was made; once nothing is left, the comments that come next.
+
+    So whoever ticks all that is left ticks nothing that he has not seen.
+    """
+    if done is None or done.last is None:
+        return comments
+    sign = -1 if view.is_newest_first else 1
+    return [comment for comment in comments if sign * (comment.id or 0) <= sign * done.last] or comments
 
 
 def that_fit(comments: Sequence[Comment]) -> list[Comment]:
@@ -181,9 +193,11 @@ def decide(visit: Visit) -> Answer:
     """
     view = View.from_query(visit.request.query())
     here = view.url(after=view.after)
+    last = int(visit.form["last"]) if is_id(visit.form.get("last", "")) else None
     for effect in EFFECTS:
         if f"author_{effect}" in visit.form:
-            return hold_author(visit, here, visit.form[f"author_{effect}"], effect)
+            done = hold_author(visit, visit.form[f"author_{effect}"], effect)
+            return visit.done(here, done._replace(last=last))
     status = next((status for status in DECISIONS if status in visit.form), None)
     if status is None:
         raise BadRequest("The form says nothing of what to do.")
@@ -192,17 +206,17 @@ def decide(visit: Visit) -> Answer:
     if len(marks) > MAX_IDS:
         raise BadRequest(f"Only {MAX_IDS} comments can be decided at once.")
     if not marks:
-        return visit.done(here, Done("No comment is ticked. Nothing was changed."))
+        return visit.done(here, Done("No comment is ticked. Nothing was changed.", last=last))
     if status == "deleted" and "sure" not in visit.form:
-        return ask(visit, view, marks)
-    return visit.done(here, change(visit, marks, status))
+        return ask(visit, view, marks, last)
+    return visit.done(here, change(visit, marks, status)._replace(last=last))
 
 
-def ask(visit: Visit, view: View, marks: Sequence[Mark]) -> Answer:
+def ask(visit: Visit, view: View, marks: Sequence[Mark], last: int | None) -> Answer:
     """The page that asks whether these comments are to be deleted for good."""
     found = {comment.id: comment for comment in visit.request.moderation.find_comments([mark.id for mark in marks])}
     comments = [found[mark.id] for mark in marks if mark.id in found]
-    return visit.render("delete.html", view=view, comments=comments, marks=marks)
+    return visit.render("delete.html", view=view, comments=comments, marks=marks, last=last)
 
 
 def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
@@ -225,12 +239,12 @@ def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
     return Done(" ".join(sentences), undo, ids[-1])
 
 
-def hold_author(visit: Visit, here: str, comment_id: str, effect: str) -> Answer:
-    """Hold all new comments of the author of this comment."""
+def hold_author(visit: Visit, comment_id: str, effect: str) -> Done:
+    """Hold all new comments of the author of this comment; what to say of it."""
     new = NewRule("author", whole_number({"comment": comment_id}, "comment", low=1, high=MAX_ID), effect)
     what = "will wait" if effect == "pending" else "will be spam"
     add_rule(visit, new, visit.request.moderation.author_of(int(new.value)))
-    return visit.done(here, Done(f"New comments of the author of comment {new.value} {what}.", at=int(new.value)))
+    return Done(f"New comments of the author of comment {new.value} {what}.", at=int(new.value))
 
 
 def add_rule(visit: Visit, new: NewRule, author_hash: bytes | None = None) -> None:

@@ -45,11 +45,13 @@ class Done(NamedTuple):
     """What the page after a decision says.
 
     `undo` has the status that the comments had, and their marks (web/admin.py). `at` is the id of the last of them.
+    `last` is the id of the last comment of the page where the decision was made.
     """
 
     text: str
     undo: tuple[str, Sequence[str]] | None = None
     at: int | None = None
+    last: int | None = None
 
 
 class Visit(NamedTuple):

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from config import Config
 from db import CommentDatabase
-from web import session
+from web import admin, session
 
 from support.moderator import ADMIN, KEY, OTHER_KEY, Site
 from support.postgres import sql
@@ -593,6 +593,12 @@ def test_what_another_moderator_has_decided_is_told(here: Moderator) -> None:
     assert 'class="undo"' not in page
 
 
+@pytest.mark.parametrize("last", ["", "0", "-1", "x", "9" * 30])
+def test_a_form_with_a_strange_last_comment_is_taken(here: Moderator, last: str) -> None:
+    here.site.post("Hello")
+    assert here.after(here.send("/admin", spam="1 pending -", last=last)) == "1 comment was marked as spam."
+
+
 def test_deleting_asks_once(here: Moderator) -> None:
     here.site.post("First", name="Ada")
     here.site.post("Second", name="Grace")
@@ -622,6 +628,39 @@ def test_the_next_comment_has_the_focus_after_a_decision(here: Moderator) -> Non
     assert focus(spam="4 pending -") == ["3"]
     assert focus(published="1 pending -") == ["3"]
     assert focus(published="3 pending -") == []
+
+
+def test_a_page_gets_new_comments_only_when_all_of_it_is_decided(
+    here: Moderator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "PAGE", 3)
+    for _ in range(7):
+        here.site.post("Hello", KEY)
+
+    def left(page: TestResponse, **fields: object) -> TestResponse:
+        last = re.findall(r'name="last" value="(\d+)"', page.text)[-1]
+        answer = here.http.post("/admin", data={"csrf": csrf(page), "last": last, **fields})
+        return here.get(answer.headers["Location"]) if answer.status_code == 303 else answer
+
+    page = left(here.get(), spam="2 pending -")
+    assert (shown(page), 'href="/admin?after=3" rel="next"' in page.text) == ([1, 3], True)
+    page = left(page, author_spam="1")
+    assert shown(page) == [1, 3]
+    page = left(left(page, deleted="1 pending -"), deleted="ticked", ticked=["1 pending -"], sure="yes")
+    assert shown(page) == [3]
+    assert shown(here.get()) == [3, 4, 5]
+    assert shown(left(page, published="ticked", ticked=["3 pending -"])) == [4, 5, 6]
+
+
+def test_a_page_of_the_newest_gets_no_older_ones_before_all_of_it_is_decided(
+    here: Moderator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "PAGE", 2)
+    for _ in range(5):
+        here.site.post("Hello", ADMIN)
+    path = "/admin?status=published"
+    page = here.get(here.send(path, path, spam="4 published -", last="4").headers["Location"])
+    assert shown(page) == [5]
 
 
 @pytest.mark.parametrize("effect", ["pending", "spam"])
