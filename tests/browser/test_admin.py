@@ -71,6 +71,7 @@ def sign_in(page: Page, service: Server) -> None:
     page.get_by_label("ADMIN_TOKEN").fill(ADMIN)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.wait_for_load_state()  # the keys work from then on
 
 
 def check(page: Page, name: str) -> None:
