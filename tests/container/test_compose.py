@@ -58,7 +58,7 @@ services:
     image: postgres:18
     environment: {POSTGRES_USER: comments, POSTGRES_PASSWORD: comments}
     volumes: ["db:/var/lib/postgresql"]
-    healthcheck: {test: [CMD, pg_isready, --host=127.0.0.1, --username=comments], interval: 1s}
+    healthcheck: {test: [CMD, pg_isready, --host=127.0.0.1, --username=comments], interval: 1s, retries: 60}
   web:
     image: $COMPOSE_PROJECT_NAME
     command: [sh, -c, flask migrate && gunicorn]
