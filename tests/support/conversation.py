@@ -15,7 +15,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 from werkzeug.test import TestResponse
 
-from support.model import IDEMPOTENCY_KEYS, KEYS, NAMES, NEVER, TEXTS, THREADS, Entry, Model, Sent, bearer, check_table
+from support.model import (
+    IDEMPOTENCY_KEYS,
+    KEYS,
+    NAMES,
+    NEVER,
+    SPAM,
+    TEXTS,
+    THREADS,
+    Entry,
+    Model,
+    Sent,
+    bearer,
+    check_table,
+)
 from support.postgres import empty, sql
 
 threads, names, texts = st.sampled_from(THREADS), st.sampled_from(NAMES), st.sampled_from(list(TEXTS))
@@ -23,6 +36,7 @@ edits = st.fixed_dictionaries({}, optional={"name": names, "comment": texts}).fi
 whose = st.sampled_from([*["author"] * 6, "another", "nobody"])
 versions = st.sampled_from([None, "*", "current", "stale"])
 orders = st.sampled_from(["oldest", "newest"])
+states = st.sampled_from(["published", "published", "pending", "spam", "deleted"])
 
 # Whether the comment is still there, and which one of those.
 Target = tuple[str, int]
@@ -34,11 +48,12 @@ class Conversation(RuleBasedStateMachine):
 
     clients: Sequence[FlaskClient]
     database_url: str
+    moderator: str | None = None  # his token
 
     def __init__(self) -> None:
         super().__init__()
         self.next_client, self.turn = cycle(self.clients), False
-        self.model = Model()
+        self.model = Model(is_moderated=self.moderator is not None)
         self.sent: dict[int, Sent] = {}  # the POST of each comment
         self.tags: dict[str, str] = {}  # the entity tag of each content that a comment has had
         empty(self.database_url)
@@ -49,7 +64,8 @@ class Conversation(RuleBasedStateMachine):
     def id(self, which: Target) -> int:
         """A comment that is there, or one that is not."""
         where, place = which
-        there, gone = list(self.model.entries), [NEVER, *(self.sent.keys() - self.model.entries.keys())]
+        there = list(self.model.entries | self.model.held)
+        gone = [NEVER, *(self.sent.keys() - set(there))]
         chosen = there if there and where == "there" else gone
         return chosen[place % len(chosen)]
 
@@ -123,11 +139,12 @@ class Conversation(RuleBasedStateMachine):
 
     def add(self, sent: Sent, shown: dict[str, Any]) -> None:
         """Put a new comment into the model, and check what the answer shows of it."""
-        expected = {**sent.body, "html": TEXTS[sent.comment], "status": "published", "edited_at": None}
-        assert shown == expected | {"verified": False, "id": shown["id"], "created_at": shown["created_at"]}
         assert all(shown["id"] > earlier for earlier in self.sent)
-        self.model.entries[shown["id"]] = Entry(shown, sent.author, sent.idempotency_key)
+        self.model.add(Entry(shown, sent.author, sent.idempotency_key))
         self.sent[shown["id"]] = sent
+        expected = {**sent.body, "html": TEXTS[sent.comment], "edited_at": None, "verified": False}
+        expected |= {"status": "pending" if shown["id"] in self.model.held else "published"}
+        assert shown == expected | {"id": shown["id"], "created_at": shown["created_at"]}
 
     @rule(which=targets, who=whose, edit=edits, version=versions)
     def edit(self, which: Target, who: str, edit: dict[str, str], version: str | None) -> None:
@@ -135,11 +152,11 @@ class Conversation(RuleBasedStateMachine):
         answer = self.change("PATCH", id, who, version, json=edit)
         if answer.status_code != 200:
             return
-        before, after = self.model.entries[id].shown, answer.get_json()
+        before, after = self.own(id).shown, answer.get_json()
         html = {"html": TEXTS[edit["comment"]]} if "comment" in edit else {}
-        assert after == before | edit | html | {"edited_at": after["edited_at"]}
+        self.model.edit(id, after)
+        assert after == before | edit | html | {"edited_at": after["edited_at"], "status": self.own(id).shown["status"]}
         assert after["edited_at"] > (before["edited_at"] or before["created_at"])
-        self.model.entries[id].shown = after
         self.check_tag(after, answer)
 
     @rule(which=targets, who=whose, version=versions)
@@ -153,7 +170,7 @@ class Conversation(RuleBasedStateMachine):
     def change(self, method: str, id: int, who: str, version: str | None, **arguments: Any) -> TestResponse:
         """Send a PATCH or a DELETE, and check the status."""
         author = self.key_of(id, who)
-        headers = bearer(author) | ({"If-Match": self.version(id, version)} if version else {})
+        headers = bearer(author) | self.if_match(id, version)
         answer = self.ask(method, f"/comments/{id}", headers=headers, **arguments)
         good = 200 if method == "PATCH" else 204
         expected = self.model.why_not(id, author) or (412 if version == "stale" else good)
@@ -164,9 +181,18 @@ class Conversation(RuleBasedStateMachine):
         own = self.sent[id].author if id in self.sent else None
         return {"author": own or KEYS[0], "another": next(key for key in KEYS if key != own), "nobody": None}[who]
 
-    def version(self, id: int, version: str) -> str:
+    def own(self, id: int) -> Entry:
+        """A comment that is there, as its author sees it."""
+        found = self.model.own(id)
+        assert found
+        return found
+
+    def if_match(self, id: int, version: str | None) -> dict[str, str]:
+        return {"If-Match": self.version(id, version, self.model.own(id))} if version else {}
+
+    def version(self, id: int, version: str, entry: Entry | None) -> str:
         """The value of If-Match. A version is stale if the comment was once like that."""
-        current = self.tag(self.model.entries[id].shown) if id in self.model.entries else '"gone"'
+        current = self.tag(entry.shown) if entry else '"gone"'
         earlier = [tag for shown, tag in self.tags.items() if json.loads(shown)["id"] == id and tag != current]
         return {"*": "*", "current": current, "stale": earlier[-1] if earlier else '"other"'}[version]
 
@@ -179,7 +205,8 @@ class Conversation(RuleBasedStateMachine):
             return
         assert (answer.status_code, answer.get_json()) == (200, self.model.entries[id].shown)
         self.check_tag(self.model.entries[id].shown, answer)
-        for tag, status in [(self.version(id, "current"), 304), (self.version(id, "stale"), 200)]:
+        for version, status in [("current", 304), ("stale", 200)]:
+            tag = self.version(id, version, self.model.entries[id])
             assert self.ask("GET", f"/comments/{id}", headers={"If-None-Match": tag}).status_code == status
 
     @rule(thread=threads | st.none(), order=orders, limit=st.integers(1, 4), which=targets | st.none())
@@ -215,24 +242,103 @@ class Conversation(RuleBasedStateMachine):
         assert len(set(self.tags.values())) == len(self.tags)
 
     def tag(self, shown: dict[str, Any]) -> str:
-        """The tag of a comment; a tombstone has one that no answer has shown yet."""
+        """The tag of a comment; a tombstone, or what a moderator has held, has one that no answer has shown yet."""
         if json.dumps(shown) not in self.tags:
-            self.check_tag(shown, self.ask("GET", f"/comments/{shown['id']}"))
+            token = self.moderator if shown["status"] == "pending" else None
+            self.check_tag(shown, self.ask("GET", f"/comments/{shown['id']}", headers=bearer(token)))
         return self.tags[json.dumps(shown)]
 
     def teardown(self) -> None:
         check_table(self.database_url)
         rows = sql(self.database_url, "SELECT id, author_hash, idempotency_key FROM comments")
         hidden = {id: (hash and bytes(hash), key) for id, hash, key in rows}
-        assert hidden == {
-            id: (entry.author and sha256(entry.author.encode()).digest(), entry.idempotency_key)
-            for id, entry in self.model.entries.items()
-        }
+        assert hidden == {id: hidden_of(entry) for id, entry in self.model.entries.items()}
 
 
-def converse(clients: Sequence[FlaskClient], database_url: str, examples: int, steps: int = 50) -> None:
-    """Run this many conversations (examples), each of at most this many steps."""
+def hidden_of(entry: Entry) -> tuple[bytes | None, str | None]:
+    return entry.author and sha256(entry.author.encode()).digest(), entry.idempotency_key  # type: ignore[return-value]
+
+
+class ModeratedConversation(Conversation):
+    """The same where the first comment of an author waits, a word is spam, and a moderator decides."""
+
+    @initialize()
+    def begin(self) -> None:
+        """A rule, a comment of each author that is published, and answers."""
+        new_rule = {"kind": "word", "value": SPAM, "effect": "spam"}
+        assert self.ask("POST", "/rules", json=new_rule, headers=bearer(self.moderator)).status_code in (200, 201)
+        for author in KEYS:
+            self.send(Sent("Ada", "Hello", THREADS[1], None, author, None))
+        self.decide_several([("there", 0), ("there", 1)], "published")
+        super().begin()
+
+    @rule(which=targets, status=states, version=versions)
+    def decide(self, which: Target, status: str, version: str | None) -> None:
+        id = self.id(which)
+        entry = self.model.own(id)
+        headers = bearer(self.moderator) | self.if_match(id, version)
+        answer = self.ask("PATCH", f"/comments/{id}", json={"status": status}, headers=headers)
+        if entry is None or entry.status == "deleted":
+            assert answer.status_code == 404
+        elif version == "stale":
+            assert answer.status_code == 412
+        else:
+            self.model.decide([id], status)
+            assert answer.status_code == (204 if status == "deleted" else 200)
+            if status != "deleted":
+                assert answer.get_json() == for_moderators(self.own(id))
+                self.check_tag(self.own(id).shown, answer)
+
+    @rule(which=st.lists(targets, min_size=1, max_size=5), status=states)
+    def decide_several(self, which: list[Target], status: str) -> None:
+        ids = list(dict.fromkeys(map(self.id, which)))
+        answer = self.ask("PATCH", "/comments", json={"ids": ids, "status": status}, headers=bearer(self.moderator))
+        assert (answer.status_code, answer.get_json()) == (200, {"changed": self.model.decide(ids, status)})
+
+    @rule(which=targets, who=whose)
+    def read_what_is_held(self, which: Target, who: str) -> None:
+        """Its author sees it. For others it is not there, or a tombstone."""
+        id = self.id(which)
+        author = self.key_of(id, who)
+        answer = self.ask("GET", f"/comments/{id}", headers=bearer(author))
+        held = self.model.held.get(id)
+        seen = held if held and author and held.author == author else self.model.entries.get(id)
+        assert answer.status_code == (200 if seen else 404)
+        assert seen is None or answer.get_json() == seen.shown
+
+    @rule(status=states, order=orders, limit=st.integers(1, 4))
+    def search(self, status: str, order: str, limit: int) -> None:
+        path = f"/comments?{urlencode({'status': status, 'order': order, 'limit': limit})}"
+        found: list[dict[str, Any]] = []
+        while path:
+            page = self.ask("GET", path, headers=bearer(self.moderator)).get_json()
+            found, path = found + page["comments"], page.get("next", "")
+        every = [*self.model.entries.values(), *self.model.held.values()]
+        expected = [for_moderators(entry) for entry in every if entry.status == status]
+        assert found == sorted(expected, key=lambda comment: int(comment["id"]), reverse=order == "newest")
+
+    def teardown(self) -> None:
+        super().teardown()
+        rows = sql(self.database_url, "SELECT id, author_hash, idempotency_key, status, reason FROM held_comments")
+        hidden = {id: ((hash and bytes(hash), key), status, reason) for id, hash, key, status, reason in rows}
+        held = self.model.held.items()
+        assert hidden == {id: (hidden_of(entry), entry.status, entry.reason) for id, entry in held}
+
+
+def for_moderators(entry: Entry) -> dict[str, Any]:
+    return entry.shown | {"status": entry.status, "reason": entry.reason}
+
+
+def converse(
+    clients: Sequence[FlaskClient], database_url: str, examples: int, steps: int = 50, moderator: str | None = None
+) -> None:
+    """Run this many conversations (examples), each of at most this many steps.
+
+    `moderator` is his token, if MODERATION=first.
+    """
     chosen = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_machine(type("Here", (Conversation,), {"clients": clients, "database_url": database_url}), settings=chosen)
+    machine = ModeratedConversation if moderator else Conversation
+    given = {"clients": clients, "database_url": database_url, "moderator": moderator}
+    run_machine(type("Here", (machine,), given), settings=chosen)
