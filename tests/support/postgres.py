@@ -5,11 +5,16 @@ from typing import Any
 
 import psycopg2
 
+TABLES = ("comments", "held_comments", "rules", "closed_threads", "limits", "daily_keys")
+
 
 def empty(url: str) -> None:
     """Delete all that the service has stored. The first comment that is stored then has the id 1."""
-    sql(url, "TRUNCATE comments, held_comments, rules, closed_threads, limits, daily_keys RESTART IDENTITY")
-    sql(url, "UPDATE rules_version SET version = version + 1")
+    # TRUNCATE takes three times as long for a few rows: it makes a new file for each table and index.
+    deletions = [f"DELETE FROM {table}" for table in TABLES]  # noqa: S608
+    version = "UPDATE rules_version SET version = version + 1"
+    sequences = "SELECT setval('comments_id_seq', 1, false), setval('rules_id_seq', 1, false)"
+    sql(url, "; ".join([*deletions, version, sequences]))
 
 
 def sql(url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
