@@ -171,14 +171,14 @@ class CommentDatabase:
     ) -> Comment | None:
         """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
-        `comment` is what find_comment() returned. None if it was deleted since, published, held or, with
-        `if_unchanged`, edited. Neither the author nor the age is checked here. If `verdict` says
-        so, the comment is held: by another statement.
+        `comment` is what find_comment() returned. None if it was deleted since, published, held, decided about while it
+        is held or, with `if_unchanged`, edited. Neither the author nor the age is checked here. If `verdict` says so,
+        the comment is held: by another statement.
         """
         change: Change
         new = comment._replace(status=verdict.status, reason=verdict.reason)
         if comment.is_held:
-            change = partial(held.edit, comment=new, new=edit, if_unchanged=if_unchanged)
+            change = partial(held.edit, comment=comment, verdict=verdict, new=edit, if_unchanged=if_unchanged)
         elif new.is_held:
             change = partial(_hold_edited, comment=new, new=edit, if_unchanged=if_unchanged)
         else:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from comment import Comment, Edit
 from inserts import DECIDED, NewRow, lock_keys
 from markup import render
+from moderation.judge import Verdict
 from postgres.deadline import Connection
 from statements import (
     CHANGE_LOCK_TIMEOUT,
@@ -45,7 +46,8 @@ INSERT = f"""
 EDIT = f"""{LOCK}; UPDATE held_comments
     SET name = coalesce(%(new_name)s, name), comment = coalesce(%(new_comment)s, comment),
         edited_at = clock_timestamp(), status = %(new_status)s, reason = %(new_reason)s
-    WHERE thread = %(thread)s AND id = %(id)s AND {UNCHANGED} RETURNING {COLUMNS}"""
+    WHERE thread = %(thread)s AND id = %(id)s AND {UNCHANGED}
+        AND (status, reason) = (%(status)s, %(reason)s) RETURNING {COLUMNS}"""
 
 DELETE = f"{LOCK}; DELETE FROM held_comments WHERE thread = %(thread)s AND id = %(id)s AND {UNCHANGED} RETURNING id"
 
@@ -109,11 +111,14 @@ def insert(connection: Connection, row: NewRow, status: str, reason: str) -> Com
     return next((row.stored(*decided)._replace(status=status, reason=reason) for decided in rows), None)
 
 
-def edit(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
-    """Edit a held comment, which stays held: `comment` has its new status and reason. None if it is not held any more,
-    or, with `if_unchanged`, was edited meanwhile."""
-    rows = connection.fetch(EDIT, change_of(comment, if_unchanged) | _new(comment, new))
-    return next(map(Comment.from_row, rows), None)
+def edit(connection: Connection, comment: Comment, verdict: Verdict, new: Edit, if_unchanged: bool) -> Comment | None:
+    """Edit a held comment as it was read, which stays held, with the status and the reason of the verdict.
+
+    None if it is not held any more, if a moderator has decided about it meanwhile or, with `if_unchanged`, if it was
+    edited meanwhile.
+    """
+    parameters = change_of(comment, if_unchanged) | _new(comment._replace(**verdict._asdict()), new)
+    return next(map(Comment.from_row, connection.fetch(EDIT, parameters)), None)
 
 
 def delete(connection: Connection, comment: Comment, if_unchanged: bool) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from config import Limit
+from db import CommentDatabase
 from moderation.database import ModerationDatabase
 from postgres.deadline import Connection
 
@@ -510,6 +511,21 @@ def test_a_text_that_is_edited_while_a_moderator_decides_is_412_and_stays(
     answer = here.call("PATCH", "/comments/1", headers={"If-Match": etag}, json={"status": status})
     assert answer.status_code == 412
     assert here.queue("pending") == [1]
+
+
+def test_an_edit_does_not_undo_what_a_moderator_decides_meanwhile(site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = site(moderation="all")
+    here.post("Cheap watches", KEY)
+    edit_comment = CommentDatabase.edit_comment
+
+    def decide_first(database: CommentDatabase, *arguments: Any) -> Any:
+        here.decide(1, "spam")
+        return edit_comment(database, *arguments)
+
+    monkeypatch.setattr(CommentDatabase, "edit_comment", decide_first)
+    assert here.call("PATCH", "/comments/1", KEY, json={"comment": "Cheaper watches"}).status_code == 200
+    [comment] = here.call("GET", "/comments?status=spam").get_json()["comments"]
+    assert (comment["comment"], comment["reason"]) == ("Cheaper watches", "moderator")
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
