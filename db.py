@@ -156,7 +156,7 @@ class CommentDatabase:
     def find_comment(self, comment_id: int, author_hash: bytes | None = None) -> Found | None:
         """The comment with this id, held or not, and whether `author_hash` is its author's.
 
-        None if it is deleted or not there.
+        None if it is deleted or not there, or if it is held and `author_hash` is another one's.
         """
         with self.pool.connection() as connection:
             return finding.find(connection, comment_id, author_hash)

@@ -73,10 +73,16 @@ def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | N
 
 
 def find(connection: Connection, comment_id: int, author_hash: bytes | None) -> Found | None:
-    """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None."""
+    """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None.
+
+    With an `author_hash`, None also if somebody else's comment is held. To make its HTML would take time, by which he
+    who asks would learn that it is there.
+    """
     # It compares hashes, so the time that it takes reveals nothing about a key.
-    extra = "coalesce(author_hash = %s, false), extract(epoch FROM now() - created_at)::float"
-    rows = connection.fetch(f"SELECT {extra}, {COLUMNS} FROM {EVERY} WHERE id = %s", (author_hash, comment_id))
+    extra = "coalesce(author_hash = %(author_hash)s, false), extract(epoch FROM now() - created_at)::float"
+    is_seen = "(%(author_hash)s IS NULL OR author_hash = %(author_hash)s OR status = 'published')"
+    statement = f"SELECT {extra}, {COLUMNS} FROM {EVERY} WHERE id = %(id)s AND {is_seen}"
+    rows = connection.fetch(statement, {"author_hash": author_hash, "id": comment_id})
     return next((Found(Comment.from_row(row), is_own, age) for is_own, age, *row in rows), None)
 
 

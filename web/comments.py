@@ -88,7 +88,9 @@ def for_insiders(request: Request, comment_id: int) -> Answer | None:
         identity = identify(request)
     except Unauthorized:
         return None  # a proxy's password, for instance
-    found = request.database.find_comment(comment_id, identity.author_hash) if identity != ANONYMOUS else None
+    if identity == ANONYMOUS:
+        return None
+    found = request.database.find_comment(comment_id, None if identity.is_moderator else identity.author_hash)
     if found and identity.is_moderator:
         return moderation.answer_with(found.comment)
     return comment_answer(200, found.comment) if found and found.is_own and found.comment.is_held else None
@@ -149,11 +151,10 @@ def own_comment(request: Request, id: str, author_hash: bytes, or_moderator: boo
 
     Raises NotFound, Forbidden, PreconditionFailed and DatabaseUnavailable.
     """
-    found = request.database.find_comment(int(id), author_hash) if is_id(id) else None
-    is_allowed = found is not None and (found.is_own or or_moderator)
-    if found is None or (found.comment.is_held and not is_allowed):
+    found = request.database.find_comment(int(id), None if or_moderator else author_hash) if is_id(id) else None
+    if found is None:
         raise NotFound(NO_COMMENT)
-    if not is_allowed:
+    if not found.is_own and not or_moderator:
         raise Forbidden("This is not the key of the comment's author.")
     require_match(request, entity_tag(to_json(found.comment.to_dict())))
     return found

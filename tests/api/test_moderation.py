@@ -10,6 +10,7 @@ import pytest
 
 from config import Limit
 from db import CommentDatabase
+from markup import render
 from moderation.database import ModerationDatabase
 from postgres.deadline import Connection
 
@@ -526,6 +527,25 @@ def test_an_edit_does_not_undo_what_a_moderator_decides_meanwhile(site: Open, mo
     assert here.call("PATCH", "/comments/1", KEY, json={"comment": "Cheaper watches"}).status_code == 200
     [comment] = here.call("GET", "/comments?status=spam").get_json()["comments"]
     assert (comment["comment"], comment["reason"]) == ("Cheaper watches", "moderator")
+
+
+@pytest.mark.parametrize("key", [OTHER_KEY, None])
+def test_nobody_learns_by_the_time_of_an_answer_what_is_held(
+    site: Open, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    here = site(moderation="all")
+    here.post("*Hello*", KEY)
+    rendered: list[str] = []
+
+    def record(text: str) -> str:
+        rendered.append(text)
+        return render(text)
+
+    monkeypatch.setattr("comment.render", record)
+    answers = [here.call("GET", "/comments/1", key), here.call("DELETE", "/comments/1", key)]
+    assert (answers[0].status_code, rendered) == (404, [])
+    assert here.call("GET", "/comments/1", KEY).status_code == 200
+    assert rendered == ["*Hello*"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
