@@ -156,6 +156,12 @@ def test_links_are_counted_as_readers_see_them(text: str, number: int) -> None:
         ("คาสิโน", "เล่นคาสิโนออนไลน์"),
         ("카지노", "카지노에서"),
         ("किताब", "यह किताब है"),
+        ("casino", "cas\ufeffino"),
+        ("casino", "cas&#xfeff;ino"),
+        ("casino", "c\ufff9as\ufffai\ufffbno\ufffc"),
+        ("casino", "c\u20e5a\u20d2s\u0488i\u1dc0n\u1ab0o\ufe20"),
+        ("casino.com", "[here](https://casino\u3002com/)"),
+        ("casino.com", "[here](https://casino\uff61com/)"),
     ],
 )
 def test_a_rule_finds(rule: str, text: str) -> None:
