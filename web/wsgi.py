@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication
 
 import flask
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
 from config import Config
@@ -103,6 +103,7 @@ def add_routes(app: flask.Flask, routes: Sequence[Route]) -> None:
     for route in routes:
         app.add_url_rule(route.path, f"{route.method} {route.path}", view(route.function), methods=[route.method])
     app.before_request(require_host)
+    app.before_request(require_path)
     # Those of the views, and Flask's own: 404, 405.
     app.register_error_handler(Exception, lambda error: as_response(answer_failure(error, current_request())))
 
@@ -112,6 +113,12 @@ def require_host() -> None:
     environ = flask.request.environ
     if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise BadRequest("A request in HTTP/1.1 must have a Host.")
+
+
+def require_path() -> None:
+    """Refuse //admin and the like, which Werkzeug takes for /admin, and Request.is_page does not. Raises NotFound."""
+    if flask.request.environ["PATH_INFO"].startswith("//"):
+        raise NotFound
 
 
 def answer_failure(error: Exception, request: Request) -> Answer:

@@ -340,6 +340,13 @@ def test_every_answer_below_admin_has_the_headers_that_protect_it(here: Moderato
     assert {answer.headers["Cache-Control"] for answer in pages} == {"no-store"}
 
 
+@pytest.mark.parametrize("path", ["/%2Fadmin", "/%2Fadmin/sign-in", "/%2F/admin/rules"])
+def test_a_page_is_at_one_path_only(here: Moderator, path: str) -> None:
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = here.http.get(path, headers=headers)
+        assert (answer.status_code, answer.mimetype) == (404, "application/json")
+
+
 def test_no_page_of_another_origin_gets_a_page(moderator: Open) -> None:
     here = moderator(allowed_origins=("*",))
     other = {"Origin": "https://other.example", "Access-Control-Request-Method": "POST"}

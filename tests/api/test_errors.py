@@ -55,6 +55,7 @@ CASES = {
     "the root": Case(404, path="/"),
     "a path that is not UTF-8": Case(404, path="/%ff"),
     "a double slash": Case(404, path="/comments//1"),
+    "a double slash at the beginning": Case(404, path="/%2Fcomments"),
     "no such comment": Case(404, path="/comments/1"),
     "a huge id": Case(404, path=f"/comments/{'9' * 5000}"),
     "a method that is not allowed": Case(405, "DELETE"),
