@@ -23,7 +23,7 @@ test: .venv/ready ## Run the tests that need no Docker; ARGS="-k name" selects s
 	@$(BIN)/pytest $(ARGS)
 
 test-container: .venv/ready ## Run the tests that need Docker
-	@$(BIN)/pytest --numprocesses 3 -m 'container and not slow' $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 -m 'container and not slow' $(ARGS)
 
 faults: .venv/ready ## Let PostgreSQL, processes and clients fail under load, and write docs/reliability.md; needs Docker, and root for the disk
 	@FAULTS_DOCUMENT=docs/reliability.md $(BIN)/pytest --numprocesses 0 -m '' tests/faults
