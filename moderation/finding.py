@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from comment import HELD as HELD_STATES
-from comment import Comment, with_html
+from comment import MAX_ID, Comment, with_html
 from inserts import NewRow
 from postgres.deadline import Connection
 from statements import utc
@@ -97,23 +97,38 @@ def search(connection: Connection, what: Search, limit: int, after: int | None, 
 
     It looks at SCANNED comments at most, so a page may be short, or empty, and have more behind it.
     """
+    author_hash = author(connection, what.author_of) if what.author_of is not None else None
     order = "DESC" if newest_first else "ASC"
-    where = ["true" if after is None else f"id {'<' if newest_first else '>'} %(after)s"]
-    values = {**what._asdict(), "after": after, "pattern": f"%{_escape(what.text or '')}%", "author_hash": None}
-    if what.status in HELD_STATES:
-        where.append("status = %(status)s")
+    values = {
+        **what._asdict(),
+        "author_hash": author_hash,
+        "pattern": f"%{_escape(what.text or '')}%",
+        "low": 0 if after is None or newest_first else after + 1,
+        "high": after - 1 if after is not None and newest_first else MAX_ID,
+    }
+    # An equality would let PostgreSQL walk through the ids of others too. A range of pairs has only one index.
+    if author_hash is not None:
+        column = "author_hash"
+    elif what.thread is not None:
+        column = "thread"
+    else:
+        column = "status" if what.status in HELD_STATES else ""
+    if column:
+        pair, value = f"({column}, id)", f"%({column})s"
+        where = f"{column} IS NOT NULL AND {pair} >= ({value}, %(low)s) AND {pair} <= ({value}, %(high)s)"
+        order = f"{column} {order}, id {order}"
+    else:
+        where, order = "id BETWEEN %(low)s AND %(high)s", f"id {order}"
+    matches = ["status <> 'deleted'" if what.status is None else "status = %(status)s"]
     if what.thread is not None:
-        where.append("thread = %(thread)s")
-    if what.author_of is not None:
-        values["author_hash"] = author(connection, what.author_of)
-        is_known = values["author_hash"] is not None
-        where.append("author_hash = %(author_hash)s" if is_known else "id = %(author_of)s")
-    matches = "status <> 'deleted'" if what.status is None else "status = %(status)s"
+        matches.append("thread = %(thread)s")
+    if what.author_of is not None and author_hash is None:
+        where += " AND id = %(author_of)s"
     if what.text is not None:
-        matches += " AND (name ILIKE %(pattern)s OR comment ILIKE %(pattern)s)"
+        matches.append("(name ILIKE %(pattern)s OR comment ILIKE %(pattern)s)")
     statement = (
-        f"SELECT id, {matches} FROM ({SOURCES[what.status]}) AS source"
-        f" WHERE {' AND '.join(where)} ORDER BY id {order} LIMIT {SCANNED}"
+        f"SELECT id, {' AND '.join(matches)} FROM ({SOURCES[what.status]}) AS source"
+        f" WHERE {where} ORDER BY {order} LIMIT {SCANNED}"
     )
     scanned = connection.fetch(statement, values)
     found = [comment_id for comment_id, is_match in scanned if is_match][: limit + 1]

@@ -169,7 +169,12 @@ def publish(connection: Connection, comments: Sequence[Comment]) -> int:
 
 def count_pending(connection: Connection, limit: int) -> int:
     """How many comments wait, up to `limit`."""
-    statement = "SELECT count(*) FROM (SELECT FROM held_comments WHERE status = 'pending' LIMIT %s) AS pending"
+    # A range of pairs, so that PostgreSQL takes their index and does not walk through the spam.
+    statement = """SELECT count(*) FROM (
+        SELECT FROM held_comments
+        WHERE (status, id) >= ('pending', 0) AND (status, id) <= ('pending', 9223372036854775807)
+        ORDER BY status, id LIMIT %s
+    ) AS pending"""
     [(found,)] = connection.fetch(statement, (limit,))
     return int(found)
 

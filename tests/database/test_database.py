@@ -1,10 +1,9 @@
 """db.py: CommentDatabase against a real PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -15,11 +14,11 @@ from comment import MAX_ID, Comment, Edit, InvalidInput
 from db import CommentDatabase, KeyReused
 from inserts import NewRow, insert_several
 from postgres import migrations
-from postgres.deadline import Connection
 from postgres.errors import DatabaseUnavailable, InvalidDatabaseURL, SchemaNotCurrent
 from postgres.migrations import migrate
 from statements import Page
 
+from support.plans import record_plans, rows_read
 from support.postgres import sql
 from support.processes import wait_for
 
@@ -304,12 +303,6 @@ def test_a_client_encoding_in_the_url_is_no_matter(database_url: str) -> None:
     database.close()
 
 
-def rows_read(plan: dict[str, Any]) -> int:
-    """The rows that a plan's nodes have touched, those that a filter then dropped too."""
-    own: int = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
-    return max([own, *(rows_read(child) for child in plan.get("Plans", []))])
-
-
 def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a million rows, and the worst case for the choice of an index: a thread has half of them, all the last.
 
@@ -331,16 +324,7 @@ def test_no_statement_reads_more_than_a_page(new_database: Callable[..., str], m
         "INSERT INTO comments (thread, name, comment)"
         " SELECT CASE WHEN n % 2 = 0 THEN 'new' ELSE 'big' END, 'Ada', 'Hello' FROM generate_series(1, 50000) n",
     )
-    fetch = Connection.fetch
-    plans: list[dict[str, Any]] = []
-
-    def explain(connection: Connection, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        settings, end, query = statement.rpartition("; ")
-        explained = f"{settings}{end}EXPLAIN (ANALYZE, FORMAT JSON) {query}"
-        plans.append(fetch(connection, explained, parameters)[0][0][0]["Plan"])
-        return fetch(connection, statement, parameters)
-
-    monkeypatch.setattr(Connection, "fetch", explain)
+    plans = record_plans(monkeypatch)
     for after in (0, 499_900, 750_000, 999_990, 1_025_000, MAX_ID):
         for thread in (None, "big", "7", "new", "nobody's"):
             database.get_page(100, after, thread)
