@@ -5,6 +5,7 @@ if it is held while it has replies, the table comments keeps a tombstone in its 
 """
 
 from collections.abc import Sequence
+from time import monotonic
 
 from comment import Comment, Edit
 from inserts import DECIDED, NewRow, lock_keys
@@ -27,6 +28,8 @@ COLUMNS = (
     f"id, name, comment, thread, {utc('created_at')}, parent_id, NULL AS html, status, {utc('edited_at')},"
     " verified, reason"
 )
+
+RENDER_SECONDS = 0.25  # nobody else is served meanwhile, and the statement has to be in time
 
 # What a comment has in both tables.
 KEPT = "thread, id, comment, name, created_at, parent_id, edited_at, author_hash, idempotency_key, verified"
@@ -162,9 +165,18 @@ def publish(connection: Connection, comments: Sequence[Comment]) -> int:
         "ids": [comment.id for comment in comments],
         "names": [comment.name for comment in comments],
         "comments": [comment.comment for comment in comments],
-        "htmls": [render(comment.comment) for comment in comments],
+        "htmls": _render_in_time([comment.comment for comment in comments]),
     }
     return len(connection.fetch(PUBLISH, given))
+
+
+def _render_in_time(texts: Sequence[str]) -> list[str | None]:
+    """The HTML of each text; None once RENDER_SECONDS are over, which only hostile texts reach.
+
+    A comment without HTML gets it when it is read, and `flask render` stores it.
+    """
+    end = monotonic() + RENDER_SECONDS
+    return [render(text) if monotonic() < end else None for text in texts]
 
 
 def count_pending(connection: Connection, limit: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 from config import Limit
 from db import CommentDatabase
 from markup import render
+from moderation import held
 from moderation.database import ModerationDatabase
 from postgres.deadline import Connection
 
@@ -120,6 +121,21 @@ def test_a_held_comment_and_its_held_parent_are_published_together(site: Open) -
     answer = here.call("PATCH", "/comments", json={"ids": [2, 1], "status": "published"})
     assert answer.get_json() == {"changed": 2}
     assert [each["parent_id"] for each in here.http.get("/comments").get_json()["comments"]] == [None, 1]
+
+
+def test_comments_that_take_long_to_render_are_published_without_html(
+    site: Open, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    """They get it when they are read. Otherwise 200 hostile texts could not be published at once."""
+    monkeypatch.setattr(held, "RENDER_SECONDS", 0)
+    here = site(moderation="all")
+    for _ in range(2):
+        here.post("*Hello*")
+    answer = here.call("PATCH", "/comments", json={"ids": [1, 2], "status": "published"})
+    assert answer.get_json() == {"changed": 2}
+    assert sql(database_url, "SELECT html FROM comments") == [(None,), (None,)]
+    found = here.http.get("/comments").get_json()["comments"]
+    assert [comment["html"] for comment in found] == ["<p><em>Hello</em></p>"] * 2
 
 
 def test_its_author_edits_and_deletes_a_held_comment_and_nobody_else(site: Open) -> None:
