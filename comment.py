@@ -75,8 +75,8 @@ class Comment(NamedTuple):
     def from_json(cls, body: bytes, name: str | None = None) -> Self:
         """Read what a client posted: an object with `name`, `comment` and perhaps `thread` and `parent_id`.
 
-        With `name`, a name for which the site vouches, that of the object is ignored. So are other keys, so that nobody
-        sets an id or a date. But whoever fills in `fax` is a bot: people do not see that field. Raises InvalidInput.
+        With `name`, a name for which the site vouches, the name in the object is ignored. So are other keys: nobody can
+        set an id or a date. A comment with `fax` is spam: only bots see that field. Raises InvalidInput.
         """
         fields = read_object(body)
         is_verified = name is not None
@@ -87,7 +87,7 @@ class Comment(NamedTuple):
         return found if _is_blank(fields.get("fax")) else found._replace(status="spam", reason="honeypot")
 
     def edited(self, edit: "Edit") -> Self:
-        """The comment with what an edit changes, but for the time."""
+        """The comment after this edit, but with the old `edited_at`."""
         changed = {name: value for name, value in edit._asdict().items() if value is not None}
         return self._replace(**changed)
 
@@ -147,7 +147,7 @@ class Edit(NamedTuple):
     def from_json(cls, body: bytes, name: str | None = None) -> Self:
         """Read what a client sent: an object with `name`, `comment` or both. Other keys are ignored.
 
-        With `name`, a name for which the site vouches, it replaces that of the object. Raises InvalidInput.
+        With `name`, a name for which the site vouches, the name in the object is ignored. Raises InvalidInput.
         """
         fields = read_object(body)
         if not fields.keys() & {"name", "comment"}:

@@ -31,7 +31,7 @@ class ConfigError(SystemExit):
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `count` requests at once, and in the long run so many in `seconds`."""
+    """At most `count` requests at once, and on average `count` in so many `seconds`."""
 
     count: int
     seconds: int
@@ -58,7 +58,7 @@ class Config:
     log_format: str = "text"
     # None: nobody is a moderator.
     admin_token: str | None = field(default=None, repr=False)
-    # With which a site signs the tokens of its users. More than one while they are exchanged.
+    # A site signs the tokens of its users with one of these.
     auth_secrets: tuple[str, ...] = field(default=(), repr=False)
     auth_audience: str | None = None
     require_auth: str = "off"
@@ -75,7 +75,7 @@ class Config:
 
     @property
     def is_moderated(self) -> bool:
-        """Whether anything is set that may keep a comment from being shown. If not, rules are not looked at."""
+        """Whether anything is set that may hold or refuse a comment. If not, rules and threads are not read."""
         limits = (self.admin_token, self.max_links, self.close_after_days, self.post_limit, self.site_limit)
         return self.moderation != "none" or any(limit is not None for limit in limits)
 
@@ -194,7 +194,7 @@ def _limit(environ: Mapping[str, str], name: str) -> Limit | None:
 
 
 def _networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
-    """Networks (CIDR, or one address) by comma. All addresses are no network: then everybody would be trusted."""
+    """Networks (CIDR, or one address) by comma. A network of all addresses is refused: it would trust everybody."""
     networks = []
     for text in filter(None, re.split(r"[\s,]+", environ.get(name, ""))):
         try:

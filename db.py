@@ -67,7 +67,7 @@ class CommentDatabase:
     ) -> None:
         """Takes a postgresql:// URL with any of libpq's parameters, and how many connections there may be at once.
 
-        `may_hold`: callers hold comments that they could have published, so retries of both kinds lock their key. With
+        With `may_hold`, one retry may be held and another one published, so both lock their idempotency key. With
         `shares`, calls that wait at the same time share a statement (postgres/batches.py), and pages are cached if
         `caches_pages`. Connects to nothing. Raises InvalidDatabaseURL.
         """
@@ -156,7 +156,8 @@ class CommentDatabase:
     def find_comment(self, comment_id: int, author_hash: bytes | None = None) -> Found | None:
         """The comment with this id, held or not, and whether `author_hash` is its author's.
 
-        None if it is deleted or not there, or if it is held and `author_hash` is another one's.
+        None if it is deleted or not there, or if it is held and `author_hash` is another author's. Without
+        `author_hash`, held comments of all authors are found.
         """
         with self.pool.connection() as connection:
             return finding.find(connection, comment_id, author_hash)
@@ -171,9 +172,9 @@ class CommentDatabase:
     ) -> Comment | None:
         """Change what `edit` has, and set `edited_at`; returns the edited comment.
 
-        `comment` is what find_comment() returned. None if it was deleted since, published, held, decided about while it
-        is held or, with `if_unchanged`, edited. Neither the author nor the age is checked here. If `verdict` says so,
-        the comment is held: by another statement.
+        `comment` is what find_comment() returned. None if it was deleted, published or held since, if a moderator gave
+        a held comment another status or reason or, with `if_unchanged`, if it was edited. Neither the author nor the
+        age is checked here. If `verdict` holds a published comment, a second statement reads it.
         """
         change: Change
         new = comment._replace(status=verdict.status, reason=verdict.reason)
@@ -267,7 +268,7 @@ class CommentDatabase:
 
 
 def _hold_edited(connection: Connection, comment: Comment, new: Edit, if_unchanged: bool) -> Comment | None:
-    """Edit a published comment, which is held from now on; None if it is not published any more."""
+    """Edit and hold a published comment. None if it is not published any more or, with `if_unchanged`, was edited."""
     is_held = held.hold(connection, comment, new, if_unchanged)
     found = finding.find(connection, comment.id or 0, None) if is_held else None
     return found and found.comment

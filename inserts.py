@@ -11,7 +11,7 @@ from markup import render
 from postgres.deadline import Connection
 from statements import lock_of, utc
 
-# What PostgreSQL decides of a new comment. The rest is known.
+# The columns of a new comment that PostgreSQL sets.
 DECIDED = f"id, {utc('created_at')}"
 
 
@@ -28,18 +28,18 @@ class NewRow(NamedTuple):
     verified: bool = False
 
     def stored(self, comment_id: int, created_at: str) -> Comment:
-        """The comment that this row is in the table."""
+        """The comment of this row, with the id and the time that PostgreSQL has set."""
         html = render(self.comment) if self.html is None else self.html
         known = (comment_id, self.name, self.comment, self.thread, created_at, self.parent_id, html)
         return Comment(*known, verified=self.verified)
 
 
-# The columns of NewRow, and their types. Those that are not in ALWAYS are sent only if a row has a value there: so a
-# batch costs PostgreSQL a third less.
+# The columns of NewRow, and their types. A column that is not in ALWAYS is sent only if a row has a value for it: this
+# costs PostgreSQL a third less for a batch.
 TYPES = dict(zip(NewRow._fields, ("text", "text", "text", "bigint", "text", "bytea", "text", "boolean"), strict=True))
 ALWAYS = ("thread", "name", "comment")
 
-# `columns` are names of columns, `values` their parameters, `which` are conditions.
+# `columns` are names of columns, `values` their parameters, `which` a WHERE clause or nothing.
 INSERT = (
     "INSERT INTO comments ({columns}) SELECT * FROM (VALUES ({values})) AS given ({columns}) {which}"
     f" ON CONFLICT (thread, idempotency_key) DO NOTHING RETURNING {DECIDED}"
@@ -118,7 +118,7 @@ def _used(new: list[NewRow]) -> dict[str, list[object]]:
 
 
 def lock_keys(rows: list[NewRow]) -> tuple[str, list[object]]:
-    """What locks the idempotency keys of these rows: a statement and its parameters, or nothing."""
+    """The statement that locks the idempotency keys of these rows, and its parameters; "" and [] if they have none."""
     locks = [lock_of(row.thread + row.idempotency_key) for row in rows if row.idempotency_key]
     return (LOCK_KEYS, [locks]) if locks else ("", [])
 

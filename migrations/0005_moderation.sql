@@ -1,4 +1,4 @@
--- What waits for a moderator, or is spam, is in a table of its own: no page reads it, and the release before shows none of it.
+-- Pending comments and spam are in a table of their own: no public page reads it, and the release before shows none of them.
 
 CREATE TABLE held_comments (
     thread          text        NOT NULL CHECK (char_length(thread) <= 512),
@@ -26,7 +26,7 @@ CREATE INDEX held_comments_spam_idx ON held_comments (held_at) WHERE status = 's
 CREATE TABLE rules (
     id      bigserial PRIMARY KEY,
     kind    text NOT NULL CHECK (kind IN ('word', 'author')),
-    value   text NOT NULL CHECK (char_length(value) BETWEEN 1 AND 100),  -- as it was given
+    value   text NOT NULL CHECK (char_length(value) BETWEEN 1 AND 100),  -- the word, or the id of a comment of the author
     matches text NOT NULL CHECK (char_length(matches) BETWEEN 1 AND 200),  -- what is compared
     effect  text NOT NULL CHECK (effect IN ('pending', 'spam')),
     UNIQUE (kind, matches)

@@ -1,4 +1,4 @@
--- Limits on clients. No address is in these tables: a key is a hash of the address that has a secret key of the day in it.
+-- Limits on clients. No address is in these tables: a key is an HMAC of the address with the secret key of the day.
 
 -- How often a client has posted. Its loss in a crash does no harm. Half of each page stays free for updates.
 CREATE UNLOGGED TABLE limits (

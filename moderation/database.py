@@ -1,4 +1,4 @@
-"""Moderation in PostgreSQL: what moderators look for and decide, rules, closed threads, limits."""
+"""Moderation in PostgreSQL: searches and decisions of moderators, rules, closed threads, limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -54,7 +54,7 @@ class ModerationDatabase:
         self._daily_key: tuple[date, bytes] | None = None
 
     def facts(self, asked: Asked, deadline: float | None = None) -> tuple[Known, Rules]:
-        """What the database knows of a new comment, and the rules; if they have changed, one more reads them."""
+        """What the database knows of a new comment, and the rules. A second statement reads rules that changed."""
         with self._pool.connection(deadline=deadline) as connection:
             known = facts.read(connection, asked)
             prepared = self._prepared
@@ -78,11 +78,11 @@ class ModerationDatabase:
     def set_status(self, ids: Sequence[int], status: str, seen: Mapping[int, str | None] | None = None) -> int:
         """Publish, hold or delete the comments with these ids, by a moderator; how many it has changed.
 
-        `status` is published, pending, spam or deleted. With `seen`, a comment is changed only if it has this
-        `edited_at`: so nobody publishes a text that he has not read.
+        `status` is published, pending, spam or deleted. `seen` has the `edited_at` of each id when the moderator read
+        it. A comment that was edited since is not changed: nobody publishes a text that they have not read.
 
-        A statement finds the comments. Another one changes all that are held, and one each those that are published.
-        Then they are looked at again: what was edited or moved meanwhile is changed once more.
+        One statement finds the comments. One more changes all that are held, and one each changes a published comment.
+        This is repeated, up to ATTEMPTS times, for comments that others have changed meanwhile.
         """
         deadline = new_deadline()
         changed = 0
@@ -106,11 +106,11 @@ class ModerationDatabase:
         return changed
 
     def author_of(self, comment_id: int) -> bytes | None:
-        """The hash of the author of this comment; None if he had no key, or if it is not there."""
+        """The hash of the author of this comment; None if it was posted without a key, or is not there."""
         return self._read(partial(finding.author, comment_id=comment_id))
 
     def with_author(self, ids: Sequence[int]) -> set[int]:
-        """Those of these comments whose author is known, by his key or his token."""
+        """The ids of those comments that were posted with a key or a token."""
         return self._read(partial(finding.with_author, ids=ids))
 
     def rules(self) -> list[Rule]:
@@ -140,8 +140,8 @@ class ModerationDatabase:
     def take_limit(self, kind: str, address: str | None, limit: Limit, deadline: float | None = None) -> int:
         """Take one request from the limit that this address has on requests of a kind, for example "post".
 
-        0: it is allowed. Otherwise, in how many seconds one is allowed (1 or more). All whose address is None share a
-        limit. The first call of a day in UTC runs a second statement. A new day begins with full limits.
+        0: it is allowed. Otherwise, in how many seconds one is allowed (1 or more). All clients without an address
+        share a limit. The first call of a day in UTC runs a second statement. A new day begins with full limits.
         """
         with self._pool.connection(to_write=True, deadline=deadline) as connection:
             daily_key = self._key_of(today(), connection)
@@ -154,16 +154,16 @@ class ModerationDatabase:
         return cached[1]
 
     def purge(self, spam_days: int) -> Purged:
-        """Remove the rows that are of no use any more, by as many statements as it takes. Each is short.
+        """Remove comments that have been spam for `spam_days`, and limits and daily keys that are over.
 
-        Among them is what has been spam for `spam_days`.
+        It runs as many short statements as it takes.
         """
         spam = self._all(partial(held.purge, days=spam_days, limit=SPAM_AT_ONCE), SPAM_AT_ONCE)
         removed = self._all(limits.purge, limits.PURGED_AT_ONCE)
         return Purged(spam, limits=removed, daily_keys=self._write(limits.purge_keys))
 
     def _all(self, purge: Callable[[Connection], int], at_once: int) -> int:
-        """Run a statement as long as it removes so many rows; how many it has removed."""
+        """Run a statement until it removes fewer than `at_once` rows; how many it has removed in all."""
         removed = batch = self._write(purge)
         while batch == at_once:
             removed += (batch := self._write(purge))

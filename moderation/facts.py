@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from postgres.deadline import Connection
 
-# In the order of KnownFacts. What nobody asks for is not looked up: CASE does not evaluate it.
+# In the order of Known. CASE does not look up what is not asked for.
 FACTS = """SELECT
     EXISTS (SELECT FROM closed_threads WHERE thread = %(thread)s),
     CASE WHEN %(close_after_days)s IS NOT NULL THEN coalesce((
@@ -24,7 +24,7 @@ FACTS = """SELECT
 
 
 class Asked(NamedTuple):
-    """What is asked: of a thread, and where it matters of its age, of an author and of a key."""
+    """What is asked about. None: not asked for."""
 
     thread: str
     close_after_days: int | None = None
@@ -33,8 +33,8 @@ class Asked(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the database knows: whether the thread is closed, or too old; whether the author has a published comment;
-    whether there is a comment with the key; and which version the rules have."""
+    """The answers: whether the thread is closed, or older than `close_after_days`; whether the author has a published
+    comment; whether the thread has a comment with the key; and which version the rules have."""
 
     is_closed: bool
     is_old: bool

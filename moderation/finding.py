@@ -1,6 +1,6 @@
-"""The statements that find a comment in whatever state, published or held. Each is a function of a connection.
+"""The statements that find comments, published or held. Each is a function of a connection.
 
-They raise psycopg2.Error. db.py chooses the connection and handles the errors.
+They raise psycopg2.Error. db.py and database.py choose the connection and handle the errors.
 """
 
 import re
@@ -18,7 +18,7 @@ COMMON = "thread, id, name, comment, created_at, parent_id, edited_at, verified,
 STORED = f"SELECT {COMMON}, html, status, NULL AS reason FROM comments"
 HELD = f"SELECT {COMMON}, NULL AS html, status, reason FROM held_comments"
 EVERY = f"({STORED} WHERE status <> 'deleted' UNION ALL {HELD}) AS every"
-# Where a comment of each state is.
+# Where the comments of each status are.
 SOURCES = {"published": STORED, "deleted": STORED, "pending": HELD, "spam": HELD, None: f"{STORED} UNION ALL {HELD}"}
 
 # In the order of Comment's fields.
@@ -33,12 +33,12 @@ FIND_BY_KEY = f"""
         AND (edited_at IS NOT NULL OR (name, comment) = (%s, %s))
     FROM {EVERY} WHERE thread = %s AND idempotency_key = %s"""
 
-# The comments that one search looks at. More would take too long if all of them are long.
+# The comments that one search reads. More would take too long if all of them are long.
 SCANNED = 5_000
 
 
 class Found(NamedTuple):
-    """A comment, whether the caller is its author, and its age in seconds."""
+    """A comment, whether the given `author_hash` is its author's, and its age in seconds."""
 
     comment: Comment
     is_own: bool
@@ -46,7 +46,7 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Which comments a moderator looks for; None: any.
+    """Which comments a moderator searches for; None: any.
 
     `status` is published, pending, spam or deleted. `text` is a part of the name or the text, in any case. `author_of`
     is the id of one of the author's comments.
@@ -75,8 +75,8 @@ def find_by_key(connection: Connection, row: NewRow) -> tuple[Comment, bool] | N
 def find(connection: Connection, comment_id: int, author_hash: bytes | None) -> Found | None:
     """The comment with this id, unless it is deleted, and whether `author_hash` is its author's; or None.
 
-    With an `author_hash`, None also if somebody else's comment is held. To make its HTML would take time, by which he
-    who asks would learn that it is there.
+    With an `author_hash`, held comments of other authors are None too. The statement leaves them out: making their HTML
+    would take time, and this time would reveal that they exist.
     """
     # It compares hashes, so the time that it takes reveals nothing about a key.
     extra = "coalesce(author_hash = %(author_hash)s, false), extract(epoch FROM now() - created_at)::float"
@@ -93,9 +93,9 @@ def find_several(connection: Connection, ids: Sequence[int]) -> list[Comment]:
 
 
 def search(connection: Connection, what: Search, limit: int, after: int | None, newest_first: bool) -> SearchPage:
-    """A page of what a moderator looks for, by ascending or descending id: three statements at most.
+    """A page of a moderator's search, by ascending or descending id: three statements at most.
 
-    It looks at SCANNED comments at most, so a page may be short, or empty, and have more behind it.
+    It reads SCANNED comments at most, so a page may be short, or empty, and have more behind it.
     """
     author_hash = author(connection, what.author_of) if what.author_of is not None else None
     order = "DESC" if newest_first else "ASC"
@@ -106,7 +106,8 @@ def search(connection: Connection, what: Search, limit: int, after: int | None, 
         "low": 0 if after is None or newest_first else after + 1,
         "high": after - 1 if after is not None and newest_first else MAX_ID,
     }
-    # An equality would let PostgreSQL walk through the ids of others too. A range of pairs has only one index.
+    # With `column = …`, PostgreSQL may walk through the index of ids, and skip all others. For a range of pairs it has
+    # only one index.
     if author_hash is not None:
         column = "author_hash"
     elif what.thread is not None:
@@ -147,13 +148,13 @@ def _get(connection: Connection, ids: list[int], status: str | None, newest_firs
 
 
 def author(connection: Connection, comment_id: int) -> bytes | None:
-    """The hash of the author of this comment; None if it has none, or is not there."""
+    """The hash of the author of this comment; None if it was posted without a key, or is not there."""
     rows = connection.fetch(f"SELECT author_hash FROM {EVERY} WHERE id = %s", (comment_id,))
     return next((found and bytes(found) for (found,) in rows), None)
 
 
 def with_author(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those of these comments whose author is known, by his key or his token."""
+    """The ids of those comments that were posted with a key or a token."""
     rows = connection.fetch(f"SELECT id FROM {EVERY} WHERE id = ANY(%s) AND author_hash IS NOT NULL", (list(ids),))
     return {comment_id for (comment_id,) in rows}
 

@@ -1,7 +1,7 @@
 """The statements on held_comments: comments that wait for a moderator, and spam. Each is a function of a connection.
 
-They raise psycopg2.Error. db.py chooses the connection and handles the errors. A comment is in one of the two tables:
-if it is held while it has replies, the table comments keeps a tombstone in its place.
+They raise psycopg2.Error. db.py and database.py choose the connection and handle the errors. A comment is in one of the
+two tables. If it is held while it has replies, the table comments keeps a tombstone in its place.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ COLUMNS = (
     " verified, reason"
 )
 
-RENDER_SECONDS = 0.25  # nobody else is served meanwhile, and the statement has to be in time
+RENDER_SECONDS = 0.25  # nobody else is served meanwhile, and the statement still has to meet its deadline
 
 # What a comment has in both tables.
 KEPT = "thread, id, comment, name, created_at, parent_id, edited_at, author_hash, idempotency_key, verified"
@@ -54,8 +54,8 @@ EDIT = f"""{LOCK}; UPDATE held_comments
 
 DELETE = f"{LOCK}; DELETE FROM held_comments WHERE thread = %(thread)s AND id = %(id)s AND {UNCHANGED} RETURNING id"
 
-# The comment moves from one table to the other in one statement, changed if its author has edited it. Its idempotency
-# key is dropped if another held comment has it, which only happens to a client that sends it with two different texts.
+# One statement moves the comment from one table to the other, and applies an edit if there is one. It drops the
+# idempotency key if another held comment has it: this only happens if a client sends one key with two texts.
 HOLD = removing(f"""
     , held AS (
         INSERT INTO held_comments ({KEPT}, status, reason)
@@ -69,9 +69,9 @@ HOLD = removing(f"""
         FROM comments WHERE thread = %(thread)s AND id = ANY (ARRAY(SELECT id FROM target))
     )""")
 
-# Several comments, of several threads, whose locks are taken in the order of their numbers. One that was edited since
-# it was read stays: its HTML would be that of another text. If the comment that it answers is gone, it answers none. If
-# its tombstone is there, it gets its text back.
+# Publishes several comments, of several threads. It takes the locks of the threads in the order of their numbers. A
+# comment that was edited since it was read stays held: `htmls` has the HTML of the old text. If the comment that a
+# reply answers is not in the table, the reply answers none. A tombstone gets its text back.
 PUBLISH = f"""
     SET LOCAL transaction_isolation = 'read committed'; SET LOCAL lock_timeout = %(lock_timeout)s;
     SELECT pg_advisory_xact_lock(20261128, lock) FROM (
@@ -115,7 +115,7 @@ def insert(connection: Connection, row: NewRow, status: str, reason: str) -> Com
 
 
 def edit(connection: Connection, comment: Comment, verdict: Verdict, new: Edit, if_unchanged: bool) -> Comment | None:
-    """Edit a held comment as it was read, which stays held, with the status and the reason of the verdict.
+    """Edit a held comment as it was read. It stays held, with the status and the reason of the verdict.
 
     None if it is not held any more, if a moderator has decided about it meanwhile or, with `if_unchanged`, if it was
     edited meanwhile.

@@ -13,7 +13,7 @@ MAX_SEARCH = 100  # Unicode code points
 
 
 class Decision(NamedTuple):
-    """The status that comments get, and their ids; None where the path names the comment."""
+    """The new status of comments, and their ids; None if the path names the comment."""
 
     status: str
     ids: list[int] | None = None
@@ -55,7 +55,7 @@ class NewRule(NamedTuple):
         return cls(kind, value, str(effect))
 
     def rule(self, author_hash: bytes | None) -> Rule:
-        """The rule to store. An author's rule needs the hash of his key. Raises InvalidInput."""
+        """The rule to store. A rule on an author needs the author's hash. Raises InvalidInput."""
         if self.kind == "word":
             return Rule(None, self.kind, str(self.value), str(self.value), self.effect)
         if author_hash is None:

@@ -1,4 +1,4 @@
-"""Which state a comment gets, and why: judge(). It looks at nothing but what it is given."""
+"""judge(): which status a comment gets, and why. It depends only on its arguments."""
 
 import re
 from collections.abc import Iterable
@@ -18,15 +18,15 @@ UNSPACED = (
     "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u2e80-\u9fff\ua960-\ua97f\uaa60-\uaadf"
     "\uac00-\ud7ff\uf900-\ufaff\U0001b000-\U0001b2ff\U00020000-\U0003ffff"
 )
-# Vowel signs and points, which belong to the word that they are in, though \w does not know them.
+# Vowel signs and points. They are part of a word, though \w does not match them.
 MARKS = "".join(char for char in map(chr, range(0x300, 0x2000)) if category(char)[0] == "M")
 # A word, or any other character by itself.
 LETTERS = f"[^\\W_{UNSPACED}]"
 TOKEN = re.compile(f"{LETTERS}+(?:[{re.sub(f'[{UNSPACED}]', '', MARKS)}]+{LETTERS}*)*|.", re.DOTALL)
 
-# Besides, characters that browsers do not show: the byte order mark, and what annotates or stands for an object.
+# IGNORABLE, and more characters that browsers do not show: the byte order mark, annotations, object replacements.
 IGNORED = re.compile(f"[{IGNORABLE}\ufeff\ufff9-\ufffc]")
-# What is left of these when letters are composed decorates letters: text that is struck out, for example.
+# Marks that are still there after NFKC has composed letters: they only decorate, as in text that is struck out.
 DECORATION = re.compile("[\u0300-\u036f\u0488\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 # Sorting the marks of one letter takes quadratic time: 0.2 s for 10,000. No language has more than 30 in a row:
 # https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format
@@ -86,10 +86,10 @@ class Rules:
 
 
 class Facts(NamedTuple):
-    """What is known of a comment besides itself. The default: nothing is configured.
+    """What judge() must know besides the comment. The default: nothing is configured.
 
     `moderation` is none, first or all. `max_links` is None for any number. `has_published`: a comment of this author is
-    published. `is_over_limit`: the site gets more comments than SITE_LIMIT. `author_hash` is that of the author's key.
+    published. `is_over_limit`: the site gets more comments than SITE_LIMIT. `author_hash` identifies the author.
     """
 
     moderation: str = "none"
@@ -102,12 +102,12 @@ class Facts(NamedTuple):
 
 
 def judge(comment: Comment, facts: Facts) -> Verdict:
-    """The state of a comment that was sent or edited: that of the first line of the table that applies.
+    """The status and reason of a new or edited comment: the first line of the table that applies.
 
-    What makes spam stands before what makes it wait: a rule that holds an author must not save him from one that says
-    spam. Of the reasons to wait, the first is the one that tells a moderator most. `comment.reason` is what
-    Comment.from_json() found, or what a stored comment had before it was edited: no edit undoes the decision of a
-    moderator, or what the honeypot caught.
+    Lines for spam come before lines for pending: a rule that holds an author must not protect that author from a rule
+    that says spam. Of the reasons for pending, the first is the one that tells a moderator most. `comment.reason` is
+    what Comment.from_json() found, or the reason of the stored comment before the edit: no edit undoes the decision of
+    a moderator or of the honeypot.
     """
     by_author, by_words = facts.rules.on_author(facts.author_hash), facts.rules.on_words(comment)
     has_many_links = facts.max_links is not None and links(comment) > facts.max_links
@@ -133,7 +133,7 @@ def links(comment: Comment) -> int:
 
 
 def normalize_word(value: object) -> str:
-    """A word or phrase of a rule as it is stored: two that find the same are the same text. Raises InvalidInput."""
+    """A word or phrase of a rule as it is stored. Rules that find the same have the same text. Raises InvalidInput."""
     if not isinstance(value, str):
         raise InvalidInput("Value must be a string.")
     word = _folded(value[: 100 * MAX_WORD])
@@ -153,7 +153,7 @@ def _html(comment: Comment) -> str:
 
 
 def _shown(comment: Comment) -> list[str]:
-    """What readers see, and where the links lead. Letters in ** belong to the word that they are in."""
+    """The name, the text as readers see it, and the targets of links. Markup inside a word does not split the word."""
     html = _html(comment)
     shown = [TAG.sub("", html), *(DOT.sub(".", unquote(target)) for target in TARGET.findall(html))]
     for entity, char in ENTITIES.items():
@@ -162,10 +162,10 @@ def _shown(comment: Comment) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    """A text in the form in which texts that look the same are the same: NFKC, no upper case, no invisible characters.
+    """A text in a form that is equal for texts that look alike: NFKC, no upper case, no invisible characters.
 
-    Like Unicode's NFKC_Casefold (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34944). Besides, one
-    space stands for any white space, and the typewriter's apostrophe for the printer's.
+    Like Unicode's NFKC_Casefold (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34944). In addition, any
+    white space becomes one space, and U+2019 an apostrophe.
     """
     if not text.isascii():
         text = IGNORED.sub("", text).replace("\ufdfa", " ")  # one character, which is a sentence of 18 in NFKC
@@ -179,7 +179,7 @@ def _without_marks(run: re.Match[str]) -> str:
 
 
 def _padded(tokens: list[str]) -> str:
-    """One text, in which a text is found where its tokens are."""
+    """The tokens as one text. A rule's text is part of a comment's text if its tokens stand there in a row."""
     return "\0" + "\0".join(tokens) + "\0"
 
 

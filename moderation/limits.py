@@ -1,4 +1,4 @@
-"""How often a client may do something, counted in PostgreSQL for all processes: the tables `limits` and `daily_keys`.
+"""Rate limits of clients, counted in PostgreSQL for all processes: the tables `limits` and `daily_keys`.
 
 The algorithm is GCRA (https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm). A row has one time only: `tat`, when
 the client has its full limit again. Each request that is allowed moves it by seconds / count into the future.
@@ -14,9 +14,9 @@ from postgres.deadline import Connection
 
 PURGED_AT_ONCE = 10_000  # rows
 
-# It is refused if `tat` is further away than all requests of the limit but one. Then it writes nothing. now() would be
-# the time before it has waited for others who take from the same limit. The SELECT can't see what these have written
-# meanwhile, but nobody waits for longer than the time of one request.
+# `one` is the time of one request, `others` that of count - 1. A request is refused if `tat` is later than now +
+# `others`; then nothing is written. clock_timestamp(), because now() is before the wait for the lock on the row. The
+# SELECT can't see what others wrote during that wait: then it finds no row, and the answer is `one`, the longest wait.
 TAKE = """WITH taken AS (
         INSERT INTO limits AS found (key, tat) VALUES (%(key)s, clock_timestamp() + %(one)s)
         ON CONFLICT (key) DO UPDATE SET tat = greatest(found.tat, clock_timestamp()) + %(one)s
@@ -50,7 +50,7 @@ class LimitReached(Exception):
 def take(connection: Connection, key: bytes, limit: Limit) -> int:
     """Take one request from a limit. 0: it is allowed. Otherwise, in how many seconds one is allowed (1 or more).
 
-    So many as the limit has are allowed at once, and then one more each seconds / count.
+    `limit.count` are allowed at once, and then one more every seconds / count.
     """
     one = timedelta(seconds=limit.seconds) / limit.count
     parameters = {"key": key, "one": one, "others": one * (limit.count - 1)}
@@ -59,10 +59,10 @@ def take(connection: Connection, key: bytes, limit: Limit) -> int:
 
 
 def client_key(daily_key: bytes, kind: str, address: str | None, limit: Limit) -> bytes:
-    """The key of a client in `limits`: 16 bytes, from which nobody finds the address without the key of the day.
+    """The key of a client in `limits`: 16 bytes. Without the key of the day, they do not reveal the address.
 
-    An IPv6 address stands for its /64, since a client has all of that. None, an address that is not known, is one
-    client. A limit that is changed is another one: nobody has to wait for what the former one has counted.
+    All addresses of an IPv6 /64 are one client. So are all whose address is None: not known. A new value of a limit
+    starts new counts.
     """
     text = f"{kind} {limit.count}/{limit.seconds} "
     packed = ip_address(address).packed if address else b""

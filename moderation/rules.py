@@ -6,8 +6,8 @@ from postgres.deadline import Connection
 
 MAX_RULES = 1_000
 
-# The version is changed first: so changes wait for each other, and none can exceed MAX_RULES. A rule that is there gets
-# the new effect.
+# The version is changed first: so changes wait for each other, and none can exceed MAX_RULES. An existing rule gets the
+# new effect.
 ADD = f"""
     SET LOCAL transaction_isolation = 'read committed';
     UPDATE rules_version SET version = version + 1;
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     effect: str
 
     def to_dict(self) -> dict[str, object]:
-        """The rule as the API shows it: the id of an author's comment as a number, and nothing of his hash."""
+        """The rule as the API shows it: the id of an author's comment is a number, and the hash is left out."""
         value: object = int(self.value) if self.kind == "author" else self.value
         return {"id": self.id, "kind": self.kind, "value": value, "effect": self.effect}
 
