@@ -39,7 +39,7 @@ ROUTES = (
 
 
 def pages() -> tuple[Route, ...]:
-    """The pages of moderators, which are no part of the API: without an ADMIN_TOKEN nothing of them is imported."""
+    """The pages of moderators, which are not part of the API. Without an ADMIN_TOKEN none of their code is imported."""
     from web import admin, page, session
 
     return (

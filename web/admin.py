@@ -1,4 +1,4 @@
-"""The pages of moderators: comments and what becomes of them, rules, closed threads. They work without JavaScript."""
+"""The pages of moderators: comments and decisions, rules, closed threads. They work without JavaScript."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ class View(NamedTuple):
 
     @property
     def is_newest_first(self) -> bool:
-        """Who waits longest comes first. Elsewhere, what is new is more interesting."""
+        """The pending comment that waits longest comes first. In the other lists, new comments are more interesting."""
         return self.status != "pending"
 
     def search(self) -> Search:
@@ -108,7 +108,7 @@ class Mark(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A comment of a list. `parent` is what it answers; None if it answers nothing, or if that is gone."""
+    """A comment of a list. `parent` is the comment that it answers; None if it answers none, or a deleted one."""
 
     comment: Comment
     parent: Comment | None
@@ -124,7 +124,7 @@ class Item(NamedTuple):
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """Text and target of the links whose text is not their target."""
+        """Text and target of each link whose text is not its target."""
         found = LINK.findall(self.comment.html or "")
         pairs = [(unescape(TAG.sub("", text)).strip(), unescape(target)) for target, text in found]
         return [(text, target) for text, target in dict.fromkeys(pairs) if text != target]
@@ -132,7 +132,10 @@ class Item(NamedTuple):
 
 @for_moderators
 def show_comments(visit: Visit) -> Answer:
-    """`GET /admin`: comments, those that wait first of all. Raises InvalidInput, BadRequest and DatabaseUnavailable."""
+    """`GET /admin`: a list of comments, by default the pending ones.
+
+    Raises InvalidInput, BadRequest and DatabaseUnavailable.
+    """
     view = View.from_query(visit.request.query())
     done = read_done(visit.request)
     page = visit.request.moderation.search(view.search(), PAGE, view.after, view.is_newest_first)
@@ -149,7 +152,7 @@ def show_comments(visit: Visit) -> Answer:
 
 
 def focus_after(done: Done | None, view: View, items: Sequence[Item]) -> int | None:
-    """The comment at which a moderator goes on after a decision: what comes next, else the last one."""
+    """The id of the comment that has the focus after a decision: the next one, else the last one."""
     if done is None or done.at is None or not items:
         return None
     sign = -1 if view.is_newest_first else 1
@@ -158,9 +161,9 @@ def focus_after(done: Done | None, view: View, items: Sequence[Item]) -> int | N
 
 
 def that_were_there(done: Done | None, view: View, comments: Sequence[Comment]) -> Sequence[Comment]:
-    """What is left of the page where a decision was made; once nothing is left, the comments that come next.
+    """The comments that are left of the page where a decision was made. If none is left, all of `comments`.
 
-    So whoever ticks all that is left ticks nothing that he has not seen.
+    So a moderator who ticks all ticks only comments that were on the page before.
     """
     if done is None or done.last is None:
         return comments
@@ -169,7 +172,7 @@ def that_were_there(done: Done | None, view: View, comments: Sequence[Comment]) 
 
 
 def that_fit(comments: Sequence[Comment]) -> list[Comment]:
-    """The first comments, with little more than MAX_HTML."""
+    """The first comments: those after MAX_HTML characters of HTML are left out."""
     before = accumulate((len(comment.html or "") for comment in comments), initial=0)
     return [comment for comment, size in zip(comments, before, strict=False) if size <= MAX_HTML]
 
@@ -186,7 +189,7 @@ def with_context(visit: Visit, comments: Sequence[Comment]) -> Iterable[Item]:
 
 @for_moderators
 def decide(visit: Visit) -> Answer:
-    """`POST /admin`: what becomes of one comment, of all that are ticked, or of an author.
+    """`POST /admin`: a decision about one comment, about all that are ticked, or about an author.
 
     A button has the name of a status, or of a rule on an author. Its value is a mark, or "ticked".
     Raises HTTPException, InvalidInput and DatabaseUnavailable.
@@ -200,7 +203,7 @@ def decide(visit: Visit) -> Answer:
             return visit.done(here, done._replace(last=last))
     status = next((status for status in DECISIONS if status in visit.form), None)
     if status is None:
-        raise BadRequest("The form says nothing of what to do.")
+        raise BadRequest("The form does not say what to do.")
     names = visit.form.getlist("ticked") if visit.form[status] == "ticked" else [visit.form[status]]
     marks = [Mark.read(name) for name in names[: MAX_IDS + 1]]
     if len(marks) > MAX_IDS:
@@ -213,14 +216,14 @@ def decide(visit: Visit) -> Answer:
 
 
 def ask(visit: Visit, view: View, marks: Sequence[Mark], last: int | None) -> Answer:
-    """The page that asks whether these comments are to be deleted for good."""
+    """The page that asks whether to delete these comments for good."""
     found = {comment.id: comment for comment in visit.request.moderation.find_comments([mark.id for mark in marks])}
     comments = [found[mark.id] for mark in marks if mark.id in found]
     return visit.render("delete.html", view=view, comments=comments, marks=marks, last=last)
 
 
 def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
-    """Give the comments this status, unless they were edited since the moderator has seen them; what to say of it."""
+    """Give the comments this status, unless they were edited since the moderator read them; the message about it."""
     moderation = visit.request.moderation
     ids = [mark.id for mark in marks]
     changed = moderation.set_status(ids, status, {mark.id: mark.edited_at for mark in marks})
@@ -240,7 +243,7 @@ def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
 
 
 def hold_author(visit: Visit, comment_id: str, effect: str) -> Done:
-    """Hold all new comments of the author of this comment; what to say of it."""
+    """Add a rule on the author of this comment; the message about it."""
     new = NewRule("author", whole_number({"comment": comment_id}, "comment", low=1, high=MAX_ID), effect)
     what = "will wait" if effect == "pending" else "will be spam"
     add_rule(visit, new, visit.request.moderation.author_of(int(new.value)))
@@ -319,7 +322,7 @@ def closed_threads_page(visit: Visit, status: int, sentence: str | None) -> Answ
 
 
 def sentence_of(error: InvalidInput | Conflict) -> tuple[int, str]:
-    """The status and the sentence of an error that a form shows."""
+    """The status and the message of an error that a form shows."""
     return (400, str(error)) if isinstance(error, InvalidInput) else (409, error.description or "")
 
 

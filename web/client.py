@@ -1,4 +1,4 @@
-"""Who sends a request: the address of the client, also behind proxies."""
+"""The address of the client, also behind proxies."""
 
 import logging
 import re
@@ -11,23 +11,23 @@ from web.request import Environ
 
 Address = IPv4Address | IPv6Address
 
-MAX_PROXIES = 20  # that a request has come through, one after another
+MAX_PROXIES = 20  # through which one request may come
 MAX_ENTRY = 100  # characters of an address with port and zone
 
 # How proxies write an address: alone, or with a port. An IPv6 address with a port is in brackets.
 WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 IN_DOUBT = (
-    "The address of a client is in doubt: a proxy that is not in TRUSTED_PROXIES has sent X-Forwarded-For, or one that"
-    " is has not. All such clients share one limit. Set TRUSTED_PROXIES to the addresses of your proxy, and let it set"
-    " X-Forwarded-For to the address of its client."
+    "The address of a client is in doubt: a proxy that is not in TRUSTED_PROXIES has sent X-Forwarded-For, or a trusted"
+    " proxy has not sent it. All such clients share one limit. Set TRUSTED_PROXIES to the addresses of your proxy, and"
+    " let the proxy set X-Forwarded-For to the address of its client."
 )
 
 log = logging.getLogger("comments")
 
 
 def client_of(environ: Environ, trusted: Sequence[Network]) -> str | None:
-    """The address of the client, or None. The log says once in each process if it is in doubt."""
+    """The address of the client, or None if it is not known. If it is in doubt, each process logs a warning once."""
     address = client_address(environ, trusted)
     if address is None or ("HTTP_X_FORWARDED_FOR" in environ and not is_from_proxy(environ, trusted)):
         warn()
@@ -43,12 +43,12 @@ def warn() -> None:
 def client_address(environ: Environ, trusted: Sequence[Network]) -> str | None:
     """The address of the client, in one form for each address, or None if it can't be known.
 
-    Each proxy adds to X-Forwarded-For, at the right, the address from which it has the request. What stands on the left
-    may be made up. So this reads from the right, and only what a trusted proxy has added: the first address that is not
-    itself a trusted proxy is the client. If all are, it is the leftmost.
+    Each proxy appends to X-Forwarded-For the address from which it got the request. A client can make up the entries on
+    the left. So this reads from the right: the first address that is not a trusted proxy is the client. If all are
+    trusted proxies, it is the leftmost.
     """
     if is_from_proxy(environ, trusted):
-        # The first one has all entries that are too many, with commas between them: that is no address.
+        # Beyond MAX_PROXIES, the first entry has all others, with commas between them: it is not an address.
         entries = environ.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", MAX_PROXIES)
     else:
         entries = [environ.get("REMOTE_ADDR", "")]

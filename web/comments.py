@@ -59,7 +59,7 @@ def create_comment(request: Request) -> Answer:
     if request.config.require_auth == "on" and not identity.is_verified:
         raise Unauthorized(SIGN_IN)
     comment = Comment.from_json(request.json_body(), identity.name)
-    if identity.is_verified:  # a moderator types his name
+    if identity.is_verified:  # the ADMIN_TOKEN has no name, so from_json() has not set it
         comment = comment._replace(verified=True)
     deadline = new_deadline()
     comment = judge_new(request, comment, identity, deadline)
@@ -68,7 +68,7 @@ def create_comment(request: Request) -> Answer:
 
 
 def get_comment(request: Request, id: str) -> Answer:
-    """`GET /comments/ID`. A comment that is held is there for its author and for moderators only.
+    """`GET /comments/ID`. Only its author and moderators get a held comment.
 
     Raises NotFound and DatabaseUnavailable.
     """
@@ -83,7 +83,7 @@ def get_comment(request: Request, id: str) -> Answer:
 
 
 def for_insiders(request: Request, comment_id: int) -> Answer | None:
-    """What a moderator sees of a comment, or its author while it is held; None for all others. Nobody is refused."""
+    """The answer for a moderator, or for the author of a held comment; None for others. Nobody is refused."""
     try:
         identity = identify(request)
     except Unauthorized:
@@ -97,7 +97,7 @@ def for_insiders(request: Request, comment_id: int) -> Answer | None:
 
 
 def edit_comment(request: Request, id: str) -> Answer:
-    """`PATCH /comments/ID`: by its author, in time, or its status by a moderator.
+    """`PATCH /comments/ID`: the author edits the comment, or a moderator sets its status.
 
     Raises InvalidInput, HTTPException and DatabaseUnavailable.
     """

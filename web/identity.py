@@ -20,7 +20,7 @@ LEEWAY = 60  # seconds by which the site's clock may differ from ours
 
 # https://datatracker.ietf.org/doc/html/rfc6750#section-2.1
 BEARER = re.compile("(?i:Bearer) +([A-Za-z0-9._~+/=-]{22,})")
-# https://datatracker.ietf.org/doc/html/rfc7515#section-7.1, in base64url without padding. An unsigned one is such too.
+# https://datatracker.ietf.org/doc/html/rfc7515#section-7.1, in base64url without padding. An unsigned one matches too.
 JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 NO_KEY = "The Authorization must be Bearer and a key: 22 to 255 characters of A-Za-z0-9._~+/=-."
@@ -28,10 +28,10 @@ NO_JWT = "The Authorization has two dots, as a signed token has, but it is not a
 
 
 class Identity(NamedTuple):
-    """Who sends a request. The service keeps the hash only, and never the key, the token or its `sub`.
+    """Who sends a request. The service stores the hash only, and never the key, the token or its `sub`.
 
-    `author_hash` is None without an Authorization. `name` is that of a signed token: it is shown, whatever is typed.
-    Somebody is verified if the site, or the ADMIN_TOKEN, vouches for him.
+    `author_hash` is None without an Authorization. `name` is that of a signed token: it replaces a typed name.
+    `is_verified`: the request has a signed token or the ADMIN_TOKEN.
     """
 
     author_hash: bytes | None
@@ -46,7 +46,7 @@ MODERATOR = Identity(hashlib.sha256(b"moderator").digest(), None, True, True)
 
 
 def load_jwt() -> None:
-    """Load what reads signed tokens: half a megabyte, which only a service with AUTH_SECRETS needs."""
+    """Import PyJWT: half a megabyte, which only a service with AUTH_SECRETS needs."""
     import jwt  # noqa: F401
 
 
@@ -69,7 +69,7 @@ def identify(request: Request) -> Identity:
 
 
 def signed_in(token: str, config: Config) -> Identity:
-    """The user whom the site has signed in. Raises Unauthorized, with a sentence for whoever makes the tokens."""
+    """The user of a signed token. Raises Unauthorized, with a sentence for the developer of the site."""
     claims = read_token(token, config)
     subject = claims["sub"]
     if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT:
@@ -80,16 +80,16 @@ def signed_in(token: str, config: Config) -> Identity:
         name = clean_name(claims["name"])
     except InvalidInput as error:
         raise Unauthorized(f"The claim name of the token is not valid. {error}") from None
-    # A lone surrogate is as good as another character here: only the hash is kept.
+    # A lone surrogate is allowed here: only the hash is kept.
     author_hash = hashlib.sha256(b"sub:" + subject.encode("utf-8", "surrogatepass")).digest()
     is_moderator = config.admin_token is not None and claims.get("role") == "moderator"
     return Identity(author_hash, name, is_verified=True, is_moderator=is_moderator)
 
 
 def read_token(token: str, config: Config) -> dict[str, Any]:
-    """The claims of a JWT (RFC 7519), which are there, signed with one of the secrets and in time. Raises Unauthorized.
+    """The claims of a JWT (RFC 7519). Raises Unauthorized if one is missing, a time or the signature is not valid.
 
-    https://datatracker.ietf.org/doc/html/rfc8725 says what goes wrong otherwise.
+    https://datatracker.ietf.org/doc/html/rfc8725 says which attacks this must stop.
     """
     import jwt
 

@@ -1,4 +1,4 @@
-"""What becomes of a comment that somebody posts or edits: it is published, held, or refused."""
+"""Whether a new or edited comment is published, held or refused."""
 
 from werkzeug.exceptions import Forbidden
 
@@ -14,10 +14,10 @@ CLOSED = "This thread is closed."
 
 
 def judge_new(request: Request, comment: Comment, identity: Identity, deadline: float) -> Comment:
-    """A comment that is posted, with its status, and the reason if it is held.
+    """The posted comment with its status, and the reason if it is held.
 
-    Neither a closed thread nor a limit keeps a client from the comment that it has stored before with the same key.
-    Such a retry is judged too, since that comment may have been deleted meanwhile.
+    A retry gets the comment that is stored with its idempotency key, even if the thread is closed or a limit is
+    reached. It is judged too, since that comment may be deleted meanwhile.
 
     Raises Forbidden, LimitReached, BadRequest and DatabaseUnavailable.
     """
@@ -37,7 +37,7 @@ def judge_new(request: Request, comment: Comment, identity: Identity, deadline: 
 
 
 def judge_edited(request: Request, comment: Comment, identity: Identity, deadline: float) -> Verdict:
-    """The verdict on a stored comment as its author wants it to be. What is held stays held: a moderator publishes it.
+    """The verdict on a stored comment as it would be after an edit. A held comment stays held.
 
     Raises DatabaseUnavailable.
     """
@@ -51,7 +51,7 @@ def judge_edited(request: Request, comment: Comment, identity: Identity, deadlin
 
 
 def count(request: Request, deadline: float) -> bool:
-    """Count a comment for the limits; returns whether the site gets more than SITE_LIMIT. Raises LimitReached."""
+    """Count a comment; whether it is above SITE_LIMIT. Raises LimitReached if it is above POST_LIMIT."""
     config, moderation = request.config, request.moderation
     if config.post_limit:
         address = client_of(request.environ, config.trusted_proxies)
@@ -61,7 +61,7 @@ def count(request: Request, deadline: float) -> bool:
 
 
 def facts_of(request: Request, known: Known, rules: Rules, identity: Identity) -> Facts:
-    """What judge() must know."""
+    """What judge() must know besides the comment."""
     return Facts(
         moderation=request.config.moderation,
         max_links=request.config.max_links,

@@ -25,7 +25,7 @@ def require_moderator(request: Request) -> None:
 
 
 def search(request: Request) -> Answer:
-    """`GET /comments` with one of SEARCHES: a page of what a moderator looks for.
+    """`GET /comments` with one of SEARCHES: a page of a moderator's search.
 
     Raises InvalidInput, HTTPException and DatabaseUnavailable.
     """
@@ -78,7 +78,7 @@ def answer_with(comment: Comment) -> Answer:
 
 
 def decide_several(request: Request) -> Answer:
-    """`PATCH /comments`: the same for several comments. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
+    """`PATCH /comments`: a status for several comments. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     require_moderator(request)
     decision = Decision.from_json(request.json_body(), needs_ids=True)
     return json_answer(200, {"changed": request.moderation.set_status(decision.ids or [], decision.status)})

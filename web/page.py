@@ -18,7 +18,7 @@ STATIC = {path.name: tagged_answer(path.read_bytes(), TYPES[path.suffix]) for pa
 
 
 def written_time(value: str) -> str:
-    """A time of the API, for people: 23 Nov 2026, 08:10 UTC. A script shows it in the time zone of the reader."""
+    """A time of the API, for people: 23 Nov 2026, 08:10 UTC. admin.js then shows it in the reader's time zone."""
     return f"{datetime.fromisoformat(value).astimezone(UTC):%-d %b %Y, %H:%M} UTC"
 
 
@@ -39,7 +39,7 @@ def render(template: str, status: int = 200, headers: Iterable[tuple[str, str]] 
 
 
 def see_other(location: str, headers: Headers | None = None) -> Answer:
-    """Where to go on after a form. `location` is a path of ours, in ASCII."""
+    """A redirect after a form. `location` is a path of ours, in ASCII."""
     return Answer(303, [("Location", location), ("Cache-Control", "no-store"), *(headers or [])], b"")
 
 

@@ -68,8 +68,8 @@ class Request:
 
     @property
     def is_https(self) -> bool:
-        """Whether the client uses https, also to a proxy. Anybody may send that header, so nothing else depends on it
-        than what the client's own browser does."""
+        """Whether the client uses https, also to a proxy. Anybody can send the proxy's header, so it may only decide
+        about the client's own cookies."""
         return "https" in (self.environ["wsgi.url_scheme"], self.header("X-Forwarded-Proto"))
 
     def header(self, name: str) -> str | None:

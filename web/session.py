@@ -1,4 +1,4 @@
-"""Who is signed in on the pages of moderators: the cookie, the token that each form has, signing in and out."""
+"""Sessions on the pages of moderators: cookies, the CSRF token of each form, signing in and out."""
 
 import hashlib
 import hmac
@@ -27,8 +27,8 @@ MAX_COOKIE = 3_500  # bytes; browsers take 4,096 with its attributes
 DONE = 60  # seconds for which a page may say what was done
 
 # The cookie of a session has a secret and the time when it began, signed with a key made of the ADMIN_TOKEN: a new
-# token ends all sessions. The cookie of the form for signing in has a secret only. It isn't signed, because from a
-# signature anybody could guess at the ADMIN_TOKEN, as fast as his machine can.
+# token ends all sessions. The cookie of the form for signing in has a secret only. It isn't signed: with a signature,
+# anybody could guess the ADMIN_TOKEN offline, without a limit.
 COOKIE, FORM_COOKIE, DONE_COOKIE = "comments-admin", "comments-admin-form", "comments-admin-done"
 SECRET = re.compile("[A-Za-z0-9_-]{22}")
 SIGNED: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
@@ -37,7 +37,7 @@ SIGNED: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.sha
 PAGE = re.compile(r"/admin(/rules|/closed-threads)?(\?[!-\[\]-~]*)?")
 
 OLD_FORM = "This form is too old, or it is not one of ours. Load the page again, and repeat what you did."
-NO_COOKIE = "The form was too old, or your browser takes no cookies. Please try again."
+NO_COOKIE = "The form was too old, or your browser does not accept cookies. Please try again."
 WRONG_TOKEN = "This is not the ADMIN_TOKEN of this service."  # noqa: S105
 
 
@@ -55,14 +55,14 @@ class Done(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A request of a moderator who is signed in, with the fields of his form if he has sent one."""
+    """A request of a moderator who is signed in. `secret` is that of the session. `form` is empty without a form."""
 
     request: Request
     secret: str
     form: "MultiDict[str, str]"
 
     def render(self, template: str, status: int = 200, **values: object) -> Answer:
-        """A page with the number of comments that wait, and with what was done. Raises DatabaseUnavailable."""
+        """A page with the number of comments that wait, and what was done before. Raises DatabaseUnavailable."""
         done = read_done(self.request)
         waiting = self.request.moderation.count_pending()
         return render(
@@ -76,7 +76,7 @@ class Visit(NamedTuple):
         )
 
     def done(self, location: str, done: Done) -> Answer:
-        """Go to this page of ours, which then says what was done."""
+        """Redirect to this page of ours, which then says what was done."""
         value = dones(self.request).dumps(done)
         if len(value) > MAX_COOKIE:
             value = dones(self.request).dumps(done._replace(undo=None))
@@ -84,7 +84,7 @@ class Visit(NamedTuple):
 
 
 def for_moderators(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """A page that asks others to sign in first, and that takes no form of other sites."""
+    """Let only moderators who are signed in see a page, and refuse forms of other sites."""
 
     def answer(request: Request) -> Answer:
         secret = find_session(request)
@@ -111,7 +111,7 @@ def show_sign_in(request: Request) -> Answer:
 
 
 def sign_in(request: Request) -> Answer:
-    """`POST /admin/sign-in`. Each attempt counts, also the right one: else its answer would tell a right guess.
+    """`POST /admin/sign-in`. The right token counts as an attempt too: otherwise a guess above the limit could succeed.
 
     Raises HTTPException and DatabaseUnavailable.
     """
@@ -151,7 +151,7 @@ def sign_in_page(
 
 
 def next_page(request: Request) -> str:
-    """Where to go on after signing in. Another site is none of the places."""
+    """The page to show after signing in: one of ours, never another site."""
     given = request.query().get("next", "")
     return given if PAGE.fullmatch(given) else "/admin"
 
@@ -165,7 +165,7 @@ def find_session(request: Request) -> str | None:
 
 
 def form_secrets(request: Request) -> "filter[str]":
-    """The secret of the form for signing in, which this browser has got."""
+    """The secrets of forms for signing in that this browser has sent, as cookies."""
     return filter(SECRET.fullmatch, cookies(request, FORM_COOKIE))
 
 
@@ -183,7 +183,7 @@ def new_secret() -> str:
 
 
 def form_token(secret: str) -> str:
-    """A token for a form, another one each time: so a page that is compressed tells nobody its secret (BREACH)."""
+    """A CSRF token for a form. It differs each time, so compressing the page does not reveal the secret (BREACH)."""
     return Signer(secret, salt="form", **SIGNED).sign(secrets.token_urlsafe(8)).decode()
 
 
@@ -201,12 +201,12 @@ def dones(request: Request) -> URLSafeTimedSerializer:
 
 
 def token_of(request: Request) -> str:
-    """The ADMIN_TOKEN: where there is none, there are no pages."""
+    """The ADMIN_TOKEN. Without it, there are no pages."""
     return request.config.admin_token or ""
 
 
 def cookies(request: Request, name: str) -> list[str]:
-    """The values of the cookies of this name. Another site of the same domain may have added some."""
+    """The values of all cookies of this name. Another site of the same domain may have set some of them."""
     return parse_cookie(request.environ).getlist(name)
 
 

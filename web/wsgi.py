@@ -28,8 +28,8 @@ USUAL_HOST = re.compile(r"(?=.{1,63}$)[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]+)?", re.A
 
 Write = Callable[[bytes], object]  # of PEP 3333; named here, since Python would make it anew for each request
 
-# What each answer of the pages of moderators has: nothing of another origin is loaded, nothing frames them, nothing
-# learns where a link was (https://www.w3.org/TR/CSP3/).
+# The headers of each answer below /admin: the pages load nothing of other origins, no page frames them, and a link does
+# not say where it was (https://www.w3.org/TR/CSP3/).
 PAGE_HEADERS = [
     (
         "Content-Security-Policy",
@@ -116,7 +116,7 @@ def require_host() -> None:
 
 
 def require_path() -> None:
-    """Refuse //admin and the like, which Werkzeug takes for /admin, and Request.is_page does not. Raises NotFound."""
+    """Refuse //admin and the like. To Werkzeug it is /admin, but not to Request.is_page. Raises NotFound."""
     if flask.request.environ["PATH_INFO"].startswith("//"):
         raise NotFound
 

@@ -1,9 +1,9 @@
-// Keys for the list of comments, and times as the reader writes them. All else works without this file.
+// Keys for the list of comments, and times in the reader's format. The pages work without this file.
 for (const time of document.querySelectorAll("time")) {
     time.textContent = new Date(time.dateTime).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "short"})
 }
 
-// Screen readers say what changes in a status, not what is there from the beginning.
+// Screen readers read a change of a status, but not its first text.
 const said = document.querySelector("[role=status] p")
 if (said) {
     const text = said.textContent
