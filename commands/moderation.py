@@ -1,4 +1,4 @@
-"""Commands of moderators: what waits, the rules, closed threads, and what is of no use any more."""
+"""Commands of moderators: held comments, rules, closed threads, and `flask purge`."""
 
 import re
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from moderation.rules import MAX_RULES
 from postgres.errors import DatabaseUnavailable
 
 SHOWN = 100  # characters of a text in a list
-# Line breaks, and what a terminal would obey.
+# Line breaks, and characters that control a terminal.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-NOT_LOOKED_AT = "The service does not look at it: neither ADMIN_TOKEN nor MODERATION is set here."
+NO_EFFECT = "This has no effect: neither ADMIN_TOKEN nor MODERATION is set here."
 
 ID = click.IntRange(1, MAX_ID)
 
@@ -31,7 +31,7 @@ threads = AppGroup("threads", help="The threads that take no comments.")
 
 
 def with_moderation(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the database. What goes wrong is one line on stderr."""
+    """Give a command the database. An error is one line on stderr."""
 
     @wraps(command)
     def run(**arguments: Any) -> None:
@@ -78,11 +78,11 @@ def deciding(name: str, status: str, done: str, about: str) -> None:
         changed = moderation.set_status(ids, status)
         click.echo(f"{done} {changed} of {len(set(ids))}.")
         if not changed:
-            raise click.ClickException("None was changed: they are not there, or it was decided already.")
+            raise click.ClickException("Nothing has changed: each is gone, or has this status already.")
 
 
 deciding("approve", "published", "Published", "Publish comments that are held.")
-deciding("hold", "pending", "Held", "Let comments wait.")
+deciding("hold", "pending", "Held", "Hold comments.")
 deciding("spam", "spam", "Marked as spam", "Mark comments as spam.")
 deciding("delete", "deleted", "Deleted", "Delete comments for good.")
 
@@ -161,16 +161,16 @@ def open_thread(moderation: ModerationDatabase, thread: str) -> None:
 
 
 def warn() -> None:
-    """Say it if the service would not look at what was changed."""
+    """Say if rules and closed threads have no effect."""
     if not current_app.extensions["config"].is_moderated:
-        click.echo(NOT_LOOKED_AT, err=True)
+        click.echo(NO_EFFECT, err=True)
 
 
 @click.command()
 @with_appcontext
 @with_moderation
 def purge(moderation: ModerationDatabase) -> None:
-    """Remove what is of no use any more, while the service runs.
+    """Remove old spam, and limits that are over, while the service runs.
 
     Let cron run it every day.
     """

@@ -31,7 +31,7 @@ def test_what_waits_is_listed_and_decided(database: CommentDatabase, database_ur
     again = flask(database_url, "comments", "spam", "3")
     assert (again.returncode, again.stderr) == (
         1,
-        "Error: None was changed: they are not there, or it was decided already.\n",
+        "Error: Nothing has changed: each is gone, or has this status already.\n",
     )
 
 
@@ -63,7 +63,7 @@ def test_rules_are_added_listed_and_deleted(database: CommentDatabase, database_
 def test_it_says_where_a_rule_or_a_closed_thread_has_no_effect(database_url: str) -> None:
     for command in (("rules", "add", "word", "casino"), ("threads", "close", "/a")):
         done = flask(database_url, *command)
-        assert done.stderr == "The service does not look at it: neither ADMIN_TOKEN nor MODERATION is set here.\n"
+        assert done.stderr == "This has no effect: neither ADMIN_TOKEN nor MODERATION is set here.\n"
 
 
 def test_threads_are_closed_listed_and_opened(database_url: str) -> None:
