@@ -35,6 +35,11 @@ def unstored_answer(
     return Answer(status, [*(headers or []), *always], body)
 
 
+def no_content() -> Answer:
+    """The answer 204."""
+    return Answer(204, [("Cache-Control", "no-store")], b"")
+
+
 def to_json(value: object) -> bytes:
     """JSON in UTF-8, on a line of its own."""
     return (json.dumps(value, ensure_ascii=False) + "\n").encode()

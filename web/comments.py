@@ -13,6 +13,7 @@ from web.answer import (
     Headers,
     conditional,
     entity_tag,
+    no_content,
     require_match,
     tagged_answer,
     to_json,
@@ -135,7 +136,7 @@ def delete_comment(request: Request, id: str) -> Answer:
     for _ in range(ATTEMPTS):
         found = own_comment(request, id, author_hash, or_moderator=identity.is_moderator)
         if request.database.delete_comment(found.comment, if_unchanged=names_a_version(request)):
-            return Answer(204, [("Cache-Control", "no-store")], b"")
+            return no_content()
     raise overtaken(request)
 
 

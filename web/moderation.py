@@ -6,7 +6,7 @@ from comment import MAX_ID, Comment, InvalidInput, clean_thread
 from moderation.finding import Search
 from moderation.input import STATUSES, Decision, NewRule, clean_search
 from moderation.rules import MAX_RULES
-from web.answer import CHANGED, Answer, entity_tag, json_answer, require_match, to_json
+from web.answer import CHANGED, Answer, entity_tag, json_answer, no_content, require_match, to_json
 from web.identity import ANONYMOUS, identify
 from web.paging import read_after, read_limit, read_order, that_fit, with_next
 from web.request import NO_COMMENT, Request, choice, is_id, whole_number
@@ -63,7 +63,7 @@ def decide(request: Request, id: str, body: bytes) -> Answer:
     changed = request.moderation.set_status([int(id)], status, seen)
     now = request.database.find_comment(int(id))
     if now is None and status == "deleted":
-        return Answer(204, [("Cache-Control", "no-store")], b"")
+        return no_content()
     if now is None:
         raise NotFound(NO_COMMENT)
     if seen and not changed and now.comment.status != status:
@@ -106,7 +106,7 @@ def delete_rule(request: Request, id: str) -> Answer:
     require_moderator(request)
     if not is_id(id) or not request.moderation.delete_rule(int(id)):
         raise NotFound("There is no rule with this id.")
-    return Answer(204, [("Cache-Control", "no-store")], b"")
+    return no_content()
 
 
 def list_closed_threads(request: Request) -> Answer:
@@ -126,14 +126,14 @@ def close_thread(request: Request) -> Answer:
     """`PUT /closed-threads?thread=…`. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     require_moderator(request)
     request.moderation.close_thread(required_thread(request))
-    return Answer(204, [("Cache-Control", "no-store")], b"")
+    return no_content()
 
 
 def open_thread(request: Request) -> Answer:
     """`DELETE /closed-threads?thread=…`. Raises InvalidInput, HTTPException and DatabaseUnavailable."""
     require_moderator(request)
     request.moderation.open_thread(required_thread(request))
-    return Answer(204, [("Cache-Control", "no-store")], b"")
+    return no_content()
 
 
 def required_thread(request: Request) -> str:
