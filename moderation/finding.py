@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import statements
 from comment import HELD as HELD_STATES
 from comment import MAX_ID, Comment, with_html
 from inserts import NewRow
 from postgres.deadline import Connection
-from statements import utc
 
 # The comments of both tables.
 COMMON = "thread, id, name, comment, created_at, parent_id, edited_at, verified, author_hash, idempotency_key"
@@ -22,9 +22,7 @@ EVERY = f"({STORED} WHERE status <> 'deleted' UNION ALL {HELD}) AS every"
 SOURCES = {"published": STORED, "deleted": STORED, "pending": HELD, "spam": HELD, None: f"{STORED} UNION ALL {HELD}"}
 
 # In the order of Comment's fields.
-COLUMNS = (
-    f"id, name, comment, thread, {utc('created_at')}, parent_id, html, status, {utc('edited_at')}, verified, reason"
-)
+COLUMNS = f"{statements.COLUMNS}, reason"
 
 # The comment with an idempotency key, and whether a new one has the same content. After an edit, name and text are not
 # compared.
@@ -141,9 +139,9 @@ def search(connection: Connection, what: Search, limit: int, after: int | None, 
 
 def _get(connection: Connection, ids: list[int], status: str | None, newest_first: bool) -> list[Comment]:
     """The comments with these ids, in order, if they still have this status."""
-    wanted = "status <> 'deleted'" if status is None else "status = %s"
-    statement = f"SELECT {COLUMNS} FROM ({SOURCES[status]}) AS source WHERE id = ANY(%s) AND {wanted}"
-    rows = connection.fetch(statement, (ids, status)[: 1 if status is None else 2]) if ids else []
+    wanted = "status <> 'deleted'" if status is None else "status = %(status)s"
+    statement = f"SELECT {COLUMNS} FROM ({SOURCES[status]}) AS source WHERE id = ANY(%(ids)s) AND {wanted}"
+    rows = connection.fetch(statement, {"ids": ids, "status": status}) if ids else []
     return with_html(sorted((Comment(*row) for row in rows), reverse=newest_first))
 
 
