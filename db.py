@@ -177,11 +177,11 @@ class CommentDatabase:
         age is checked here. If `verdict` holds a published comment, a second statement reads it.
         """
         change: Change
-        new = comment._replace(status=verdict.status, reason=verdict.reason)
+        judged = comment._replace(status=verdict.status, reason=verdict.reason)
         if comment.is_held:
             change = partial(held.edit, comment=comment, verdict=verdict, new=edit, if_unchanged=if_unchanged)
-        elif new.is_held:
-            change = partial(_hold_edited, comment=new, new=edit, if_unchanged=if_unchanged)
+        elif judged.is_held:
+            change = partial(_hold_edited, comment=judged, new=edit, if_unchanged=if_unchanged)
         else:
             change = partial(statements.edit, comment=comment, new=edit, if_unchanged=if_unchanged)
         edited: Comment | None = self.change(change, comment.thread, deadline or new_deadline())

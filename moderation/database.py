@@ -205,4 +205,4 @@ def _decide_held(connection: Connection, comments: Sequence[Comment], status: st
         return held.publish(connection, comments)
     if status == "deleted":
         return held.delete_several(connection, ids)
-    return held.restate(connection, ids, status, "moderator")
+    return held.set_status(connection, ids, status, "moderator")

@@ -143,7 +143,7 @@ def _new(comment: Comment, new: Edit) -> dict[str, object]:
     return state | {f"new_{name}": value for name, value in new._asdict().items()}
 
 
-def restate(connection: Connection, ids: Sequence[int], status: str, reason: str) -> int:
+def set_status(connection: Connection, ids: Sequence[int], status: str, reason: str) -> int:
     """Give held comments another status, pending or spam; how many have got it."""
     statement = """
         UPDATE held_comments SET status = %s, reason = %s, held_at = now() WHERE id = ANY(%s) AND status <> %s

@@ -62,13 +62,13 @@ def identify(request: Request) -> Identity:
     if config.admin_token is not None and hmac.compare_digest(text, config.admin_token):
         return MODERATOR
     if config.auth_secrets and text.count(".") == 2:
-        return signed_in(text, config)
+        return user_of(text, config)
     if len(text) > MAX_KEY:
         raise Unauthorized(NO_KEY)
     return Identity(hashlib.sha256(text.encode()).digest(), None, False, False)
 
 
-def signed_in(token: str, config: Config) -> Identity:
+def user_of(token: str, config: Config) -> Identity:
     """The user of a signed token. Raises Unauthorized, with a sentence for the developer of the site."""
     claims = read_token(token, config)
     subject = claims["sub"]
@@ -113,7 +113,7 @@ def read_token(token: str, config: Config) -> dict[str, Any]:
                 leeway=LEEWAY,
                 options={
                     "require": ["sub", "name", "exp"],
-                    "verify_sub": False,  # by signed_in(), with its length
+                    "verify_sub": False,  # by user_of(), with its length
                     "verify_aud": config.auth_audience is not None,
                 },
             )
