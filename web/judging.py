@@ -24,15 +24,14 @@ def judge_new(request: Request, comment: Comment, identity: Identity, deadline: 
     config = request.config
     if not config.is_moderated:
         return comment
-    author_hash = identity.author_hash if config.moderation == "first" else None
-    asked = Asked(comment.thread, config.close_after_days, author_hash, request.idempotency_key())
+    asked = Asked(comment.thread, config.close_after_days, asked_author(request, identity), request.idempotency_key())
     known, rules = request.moderation.facts(asked, deadline)
     is_over_limit = False
     if not known.is_retry:
         if known.is_closed or known.is_old:
             raise Forbidden(CLOSED)
-        is_over_limit = not identity.is_moderator and count(request, deadline)
-    verdict = judge(comment, facts_of(request, known, rules, identity)._replace(is_over_limit=is_over_limit))
+        is_over_limit = not identity.is_moderator and count_post(request, deadline)
+    verdict = judge(comment, facts_of(request, known, rules, identity, is_over_limit))
     return comment._replace(status=verdict.status, reason=verdict.reason)
 
 
@@ -44,13 +43,18 @@ def judge_edited(request: Request, comment: Comment, identity: Identity, deadlin
     before = Verdict(comment.status, comment.reason)
     if not request.config.is_moderated:
         return before
-    author_hash = identity.author_hash if request.config.moderation == "first" else None
-    known, rules = request.moderation.facts(Asked(comment.thread, author_hash=author_hash), deadline)
+    asked = Asked(comment.thread, author_hash=asked_author(request, identity))
+    known, rules = request.moderation.facts(asked, deadline)
     verdict = judge(comment, facts_of(request, known, rules, identity))
     return verdict if verdict.status == "spam" or not comment.is_held else before
 
 
-def count(request: Request, deadline: float) -> bool:
+def asked_author(request: Request, identity: Identity) -> bytes | None:
+    """The author about whom the database is asked: only MODERATION=first needs that."""
+    return identity.author_hash if request.config.moderation == "first" else None
+
+
+def count_post(request: Request, deadline: float) -> bool:
     """Count a comment; whether it is above SITE_LIMIT. Raises LimitReached if it is above POST_LIMIT."""
     config, moderation = request.config, request.moderation
     if config.post_limit:
@@ -60,12 +64,13 @@ def count(request: Request, deadline: float) -> bool:
     return config.site_limit is not None and moderation.take_limit("site", None, config.site_limit, deadline) > 0
 
 
-def facts_of(request: Request, known: Known, rules: Rules, identity: Identity) -> Facts:
+def facts_of(request: Request, known: Known, rules: Rules, identity: Identity, is_over_limit: bool = False) -> Facts:
     """What judge() must know besides the comment."""
     return Facts(
         moderation=request.config.moderation,
         max_links=request.config.max_links,
         has_published=known.has_published,
+        is_over_limit=is_over_limit,
         rules=rules,
         author_hash=identity.author_hash,
         is_moderator=identity.is_moderator,
