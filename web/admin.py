@@ -139,7 +139,7 @@ def show_comments(visit: Visit) -> Answer:
     view = View.from_query(visit.request.query())
     done = read_done(visit.request)
     page = visit.request.moderation.search(view.search(), PAGE, view.after, view.is_newest_first)
-    items = list(with_context(visit, that_were_there(done, view, that_fit(page.comments))))
+    items = list(with_context(visit, left_of_page(done, view, that_fit(page.comments))))
     next_id = items[-1].comment.id if len(items) < len(page.comments) else page.next
     return visit.render(
         "comments.html",
@@ -160,7 +160,7 @@ def focus_after(done: Done | None, view: View, items: Sequence[Item]) -> int | N
     return next((each for each in ids if sign * each >= sign * done.at), ids[-1])
 
 
-def that_were_there(done: Done | None, view: View, comments: Sequence[Comment]) -> Sequence[Comment]:
+def left_of_page(done: Done | None, view: View, comments: Sequence[Comment]) -> Sequence[Comment]:
     """The comments that are left of the page where a decision was made. If none is left, all of `comments`.
 
     So a moderator who ticks all ticks only comments that were on the page before.
@@ -227,7 +227,7 @@ def change(visit: Visit, marks: Sequence[Mark], status: str) -> Done:
     moderation = visit.request.moderation
     ids = [mark.id for mark in marks]
     changed = moderation.set_status(ids, status, {mark.id: mark.edited_at for mark in marks})
-    sentences = [f"{number_of(changed, 'comment')} {DECISIONS[status]}."]
+    sentences = [f"{changed:,} {'comment was' if changed == 1 else 'comments were'} {DECISIONS[status]}."]
     undo = None
     if changed < len(set(ids)):
         found = {comment.id: comment for comment in moderation.find_comments(ids)}
@@ -333,10 +333,6 @@ def named(thread: str) -> str:
     return f"The thread {thread}" if len(thread) <= SHOWN else f"The thread {thread[:SHOWN]}…"
 
 
-def number_of(count: int, what: str) -> str:
-    """1 comment was, 2 comments were."""
-    return f"{count:,} {what} was" if count == 1 else f"{count:,} {what}s were"
-
-
 def was_or_were(count: int) -> str:
+    """1 was, 2 were."""
     return f"{count:,} was" if count == 1 else f"{count:,} were"
