@@ -1,27 +1,18 @@
-"""The pages of moderators in a real browser: by the keyboard, with axe, and as pictures.
+"""The pages of moderators in a real browser: by the keyboard, with axe, and as pictures."""
 
-With PICTURES=DIRECTORY, each state is written there as a picture: docs/images/ has one of them.
-"""
-
-import os
-import shutil
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from support.browser import NEEDS_CHROMIUM, check
 from support.moderator import ADMIN
 from support.processes import Server, serving
 
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM and "CI" in os.environ:
-    raise RuntimeError("CI must run these tests: install Debian's package chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium (on Debian: apt install chromium)")
+pytestmark = NEEDS_CHROMIUM
 
-PICTURES = os.environ.get("PICTURES")
+TARGETS = "button:visible, .tabs a:visible, input[type=checkbox]:visible"
 GOOD = "I had the same trouble with two disks. The [second answer](https://example.org/disks) helped: `sync` first."
 BAD = "CHEAP WATCHES!!! Visit [my page](https://spam.example/a?b=c) now"
 
@@ -30,27 +21,6 @@ BAD = "CHEAP WATCHES!!! Visit [my page](https://spam.example/a?b=c) now"
 def service(database_url: str) -> Iterator[Server]:
     with serving(DATABASE_URL=database_url, ADMIN_TOKEN=ADMIN, MODERATION="all") as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=[(1280, "light"), (320, "dark")], ids=["wide and light", "narrow and dark"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, scheme = request.param
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, locale="en-GB")
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert [error for error in errors if "status of 4" not in error] == [], "the policy refuses nothing that is ours"
 
 
 def post(service: Server, comment: str, name: str = "Ada", **fields: object) -> int:
@@ -74,50 +44,36 @@ def sign_in(page: Page, service: Server) -> None:
     page.wait_for_load_state()  # the keys work from then on
 
 
-def check(page: Page, name: str) -> None:
-    """Nobody is kept from using this state of the page; and take its picture."""
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
-    for target in page.locator("button:visible, .tabs a:visible, input[type=checkbox]:visible").all():
-        box = target.bounding_box()
-        assert box is not None
-        assert min(box["width"], box["height"]) >= 24 or box["width"] <= 1, target.inner_text()
-    if PICTURES:
-        assert page.viewport_size
-        page.screenshot(path=Path(PICTURES, f"{name}-{page.viewport_size['width']}.png"))
-
-
 def test_each_state_is_usable_by_all(page: Page, service: Server) -> None:
     page.goto(f"{service.url}/admin")
-    check(page, "sign-in")
+    check(page, "sign-in", TARGETS)
     page.get_by_label("ADMIN_TOKEN").fill("a-wrong-token-of-moderators")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
-    check(page, "wrong-token")
+    check(page, "wrong-token", TARGETS)
     sign_in(page, service)
-    check(page, "empty")
+    check(page, "empty", TARGETS)
     question = post(service, "Does this work with **two** disks?", "Grace", thread="/two-disks")
     decide(service, "published", question)
     post(service, GOOD, "Ada Lovelace", thread="/two-disks", parent_id=question)
     post(service, BAD, "Cheap " * 15, thread="/a-very-long-path/" + "of-a-post-" * 20)
     post(service, "שלום, a text in two directions", "שלום", thread="/two-disks")
     page.reload()
-    check(page, "queue")
+    check(page, "queue", TARGETS)
     page.get_by_role("button", name="Delete the comment of Ada").click()
-    check(page, "delete")
+    check(page, "delete", TARGETS)
     page.goto(f"{service.url}/admin/rules")
     page.get_by_label("Word").fill("casino")
     page.keyboard.press("Enter")
     expect(page.get_by_text("is a rule now")).to_be_visible()
-    check(page, "rules")
+    check(page, "rules", TARGETS)
     page.goto(f"{service.url}/admin/closed-threads")
     page.get_by_label("Thread").fill("/two-disks")
     page.keyboard.press("Enter")
     expect(page.get_by_text("is closed")).to_be_visible()
-    check(page, "closed-threads")
+    check(page, "closed-threads", TARGETS)
     page.goto(f"{service.url}/admin/nowhere")
-    check(page, "error")
+    check(page, "error", TARGETS)
 
 
 def test_a_queue_is_cleared_with_the_keyboard(page: Page, service: Server) -> None:

@@ -1,8 +1,6 @@
 """README.md's page, in a real browser and from another origin than the service's."""
 
-import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from support.browser import CHROMIUM, NEEDS_CHROMIUM
 from support.postgres import sql
 from support.processes import FLASK, ROOT, Server, run, serving
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = "<b>bold</b><script>document.title = 'owned'</script> שלום 👩‍👩‍👧‍👦"
 AWAY = "The comments service does not answer. Try again later."
 
@@ -26,9 +24,7 @@ SITE = """
 <script>const service = "ours", thread = "ours", list = "ours", send = "ours"; var key = "ours";</script>
 """
 
-if not CHROMIUM and "CI" in os.environ:
-    raise RuntimeError("CI must run these tests: install Debian's package chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium (on Debian: apt install chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

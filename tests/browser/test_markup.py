@@ -1,20 +1,16 @@
 """The HTML of hostile comments in a real browser: nothing runs, nothing is loaded, nothing around it changes."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Route
 
 import markup
 
+from support.browser import NEEDS_CHROMIUM
 from support.xss import VECTORS
 
-CHROMIUM = shutil.which("chromium")
-if not CHROMIUM and "CI" in os.environ:
-    raise RuntimeError("CI must run these tests: install Debian's package chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium (on Debian: apt install chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 # A blog's page, without a Content-Security-Policy. The comment is there twice: in the HTML, and by a script.
 BLOG = "http://blog.test/"
@@ -119,14 +115,6 @@ class Blog:
 
     def _read(self, message: ConsoleMessage) -> None:
         self._found += [f"the console: {message.text}"] * (message.type in ("error", "warning"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
