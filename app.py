@@ -13,7 +13,7 @@ from db import CommentDatabase
 from logs import configure_logging
 from postgres.errors import InvalidDatabaseURL
 from postgres.waiting import IS_GREEN
-from web import comments, moderation, service
+from web import comments, moderation, preview, service, view
 from web.identity import load_jwt
 from web.wsgi import Application, Route, add_routes
 
@@ -29,12 +29,16 @@ ROUTES = (
     Route("GET", "/closed-threads", moderation.list_closed_threads),
     Route("PUT", "/closed-threads", moderation.close_thread),
     Route("DELETE", "/closed-threads", moderation.open_thread),
+    Route("GET", "/fragment", view.show_fragment),
     Route("GET", "/healthz", service.health),
     Route("GET", "/openapi.yaml", service.contract),
+    Route("POST", "/preview", preview.preview),
     Route("GET", "/readyz", service.readiness),
     Route("GET", "/rules", moderation.list_rules),
     Route("POST", "/rules", moderation.add_rule),
     Route("DELETE", "/rules/<id>", moderation.delete_rule),
+    Route("GET", "/view", view.show_view),
+    Route("POST", "/view", view.post_view),
 )
 
 

@@ -81,7 +81,7 @@ class Comment(NamedTuple):
         fields = read_object(body)
         is_verified = name is not None
         name = name or clean_name(fields.get("name"))
-        comment, thread = _clean_comment(fields.get("comment")), clean_thread(fields.get("thread"))
+        comment, thread = clean_comment(fields.get("comment")), clean_thread(fields.get("thread"))
         parent_id = _clean_parent_id(fields.get("parent_id"))
         found = cls(None, name, comment, thread, parent_id=parent_id, html=render(comment), verified=is_verified)
         return found if _is_blank(fields.get("fax")) else found._replace(status="spam", reason="honeypot")
@@ -154,7 +154,7 @@ class Edit(NamedTuple):
             raise InvalidInput("Name or comment is required.")
         if name is None and "name" in fields:
             name = clean_name(fields["name"])
-        comment = _clean_comment(fields["comment"]) if "comment" in fields else None
+        comment = clean_comment(fields["comment"]) if "comment" in fields else None
         return cls(name, comment, render(comment) if comment else None)
 
 
@@ -175,7 +175,8 @@ def _is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _clean_comment(value: object) -> str:
+def clean_comment(value: object) -> str:
+    """Check the text of a comment. Raises InvalidInput."""
     return _required("Comment", value, MAX_COMMENT, NOT_IN_COMMENTS)
 
 

@@ -56,16 +56,27 @@ def render_page(page: Page, limit: int, thread: str | None, order: str) -> Answe
 
 def create_comment(request: Request) -> Answer:
     """`POST /comments`. Raises InvalidInput, HTTPException, KeyReused and DatabaseUnavailable."""
-    identity = identify(request)
-    if request.config.require_auth == "on" and not identity.is_verified:
-        raise Unauthorized(SIGN_IN)
+    identity = identify_author(request)
     comment = Comment.from_json(request.json_body(), identity.name)
+    stored = store(request, comment, request.idempotency_key(), identity)
+    return comment_answer(201, stored, [("Location", f"/comments/{stored.id}")])
+
+
+def store(request: Request, comment: Comment, idempotency_key: str | None, identity: Identity) -> Comment:
+    """Judge a new comment and store it. Raises HTTPException, LimitReached, KeyReused and DatabaseUnavailable."""
     if identity.is_verified:  # the ADMIN_TOKEN has no name, so from_json() has not set it
         comment = comment._replace(verified=True)
     deadline = new_deadline()
-    comment = judge_new(request, comment, identity, deadline)
-    stored = request.database.create_comment(comment, request.idempotency_key(), identity.author_hash, deadline)
-    return comment_answer(201, stored, [("Location", f"/comments/{stored.id}")])
+    comment = judge_new(request, comment, idempotency_key, identity, deadline)
+    return request.database.create_comment(comment, idempotency_key, identity.author_hash, deadline)
+
+
+def identify_author(request: Request) -> Identity:
+    """Who wants to post. Raises Unauthorized."""
+    identity = identify(request)
+    if request.config.require_auth == "on" and not identity.is_verified:
+        raise Unauthorized(SIGN_IN)
+    return identity
 
 
 def get_comment(request: Request, id: str) -> Answer:

@@ -13,18 +13,20 @@ from web.request import Request
 CLOSED = "This thread is closed."
 
 
-def judge_new(request: Request, comment: Comment, identity: Identity, deadline: float) -> Comment:
+def judge_new(
+    request: Request, comment: Comment, idempotency_key: str | None, identity: Identity, deadline: float
+) -> Comment:
     """The posted comment with its status, and the reason if it is held.
 
     A retry gets the comment that is stored with its idempotency key, even if the thread is closed or a limit is
     reached. It is judged too, since that comment may be deleted meanwhile.
 
-    Raises Forbidden, LimitReached, BadRequest and DatabaseUnavailable.
+    Raises Forbidden, LimitReached and DatabaseUnavailable.
     """
     config = request.config
     if not config.is_moderated:
         return comment
-    asked = Asked(comment.thread, config.close_after_days, asked_author(request, identity), request.idempotency_key())
+    asked = Asked(comment.thread, config.close_after_days, asked_author(request, identity), idempotency_key)
     known, rules = request.moderation.facts(asked, deadline)
     is_over_limit = False
     if not known.is_retry:
@@ -56,12 +58,18 @@ def asked_author(request: Request, identity: Identity) -> bytes | None:
 
 def count_post(request: Request, deadline: float) -> bool:
     """Count a comment; whether it is above SITE_LIMIT. Raises LimitReached if it is above POST_LIMIT."""
-    config, moderation = request.config, request.moderation
-    if config.post_limit:
-        address = client_of(request.environ, config.trusted_proxies)
-        if seconds := moderation.take_limit("post", address, config.post_limit, deadline):
+    count_address(request, "post", deadline)
+    limit = request.config.site_limit
+    return limit is not None and request.moderation.take_limit("site", None, limit, deadline) > 0
+
+
+def count_address(request: Request, kind: str, deadline: float) -> None:
+    """Count a request of this kind for the client's address. Raises LimitReached if it is above POST_LIMIT."""
+    limit = request.config.post_limit
+    if limit:
+        address = client_of(request.environ, request.config.trusted_proxies)
+        if seconds := request.moderation.take_limit(kind, address, limit, deadline):
             raise LimitReached(seconds)
-    return config.site_limit is not None and moderation.take_limit("site", None, config.site_limit, deadline) > 0
 
 
 def facts_of(request: Request, known: Known, rules: Rules, identity: Identity, is_over_limit: bool = False) -> Facts:

@@ -29,6 +29,7 @@ from support.tokens import SECRET, token
 
 CONTRACT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 KEY = "the-key-of-the-author-1"
+FORM = "application/x-www-form-urlencoded"
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -53,7 +54,8 @@ def operations() -> Iterator[tuple[str, str, Any]]:
     for path, item in RESOLVED.items():
         for method in METHODS:
             if method in item:
-                yield path, method, item[method]
+                parameters = item.get("parameters", []) + item[method].get("parameters", [])
+                yield path, method, item[method] | {"parameters": parameters}
 
 
 @pytest.fixture
@@ -192,12 +194,14 @@ def send(
     }
     where = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
     values = {name: value for name, value in values.items() if value is not None}
+    is_form = FORM in operation.get("requestBody", {}).get("content", {})
     return client.open(
         path.replace("{id}", str(values.get("id"))),
         method=method.upper(),
         query_string={name: str(value) for name, value in values.items() if where[name] == "query"},
         headers={name: str(value) for name, value in values.items() if where[name] == "header"} | bearer(who),
-        json=body,
+        data=body if is_form else None,
+        json=None if is_form else body,
     )
 
 
@@ -226,7 +230,7 @@ def test_every_example_of_a_request_gets_a_documented_answer(
     for number, body in enumerate(bodies or [None]):
         who = who_may(operation, body)
         response = send(moderated, path, method, operation, body, who, **{"Idempotency-Key": f"key-{number}"})
-        assert 200 <= response.status_code < 300
+        assert 200 <= response.status_code <= 303
         assert_documented(response, operation)
 
 
