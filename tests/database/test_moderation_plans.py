@@ -55,7 +55,7 @@ def moderation(database: CommentDatabase) -> ModerationDatabase:
     return ModerationDatabase(database)
 
 
-def most_rows(plans: list[dict[str, Any]], statements: int) -> int:
+def most_rows(plans: list[dict[str, Any]], statements: int) -> float:
     """The rows that the largest of so many plans has read."""
     assert len(plans) == statements
     return max(map(rows_read, plans))

@@ -22,7 +22,8 @@ def record_plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return plans
 
 
-def rows_read(plan: dict[str, Any]) -> int:
-    """The rows that a plan's nodes have touched, those that a filter then dropped too."""
-    own: int = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+def rows_read(plan: dict[str, Any]) -> float:
+    """The most rows that a node of a plan has touched, in all its loops, those that a filter then dropped too."""
+    each: float = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)  # of a loop, on average
+    own: float = each * plan["Actual Loops"]
     return max([own, *(rows_read(child) for child in plan.get("Plans", []))])
