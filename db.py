@@ -1,6 +1,6 @@
 """The comments in PostgreSQL: which connection a call takes, which calls share a statement, and what is cached."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from postgres.deadline import Connection, new_deadline
 from postgres.errors import SchemaNotCurrent, is_rolled_back
 from postgres.hosts import Hosts
 from postgres.page_cache import SNAPSHOT, PageCache
-from statements import Page
+from statements import Count, Page
 
 # The bounds of a batch of comments.
 MAX_ROWS = 64
@@ -229,6 +229,11 @@ class CommentDatabase:
             if self._cache and proof:
                 page = self._cache.store(key, proof, snapshot, page)
         return [page] * len(keys)
+
+    def count_comments(self, threads: Sequence[str]) -> dict[str, Count]:
+        """How many published comments each of these threads has, in their order (statements.Count)."""
+        with self.pool.connection() as connection:
+            return statements.count(connection, threads)
 
     def render(self, after: int) -> Rendered | None:
         """Make the HTML of the next comments again; None if there are none with an id above `after`.
