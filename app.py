@@ -26,6 +26,7 @@ ROUTES = (
     Route("GET", "/comments/<id>", comments.get_comment),
     Route("PATCH", "/comments/<id>", comments.edit_comment),
     Route("DELETE", "/comments/<id>", comments.delete_comment),
+    Route("GET", "/counts", comments.count_comments),
     Route("GET", "/closed-threads", moderation.list_closed_threads),
     Route("PUT", "/closed-threads", moderation.close_thread),
     Route("DELETE", "/closed-threads", moderation.open_thread),

@@ -2,7 +2,7 @@
 
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound, PreconditionFailed, Unauthorized
 
-from comment import Comment, Edit, clean_thread, read_object
+from comment import Comment, Edit, InvalidInput, clean_thread, read_object
 from moderation.finding import Found
 from postgres.deadline import new_deadline
 from statements import Page
@@ -26,6 +26,7 @@ from web.request import NO_COMMENT, Request, is_id
 
 SIGN_IN = "Only users who are signed in on this site can comment."
 SMALL_PAGE = 100_000  # characters that surely fit: a character has at most 6 bytes in JSON
+MAX_THREADS = 100  # whose comments are counted at once
 ATTEMPTS = 3  # to change a comment, which moderators may hold or publish meanwhile
 
 
@@ -52,6 +53,18 @@ def render_page(page: Page, limit: int, thread: str | None, order: str) -> Answe
         return tagged_answer(to_json(value))
     value, link = with_next(value, "/comments", after=comments[-1]["id"], limit=limit, order=order, thread=thread)
     return tagged_answer(to_json(value), headers=link)
+
+
+def count_comments(request: Request) -> Answer:
+    """`GET /counts`: how many published comments threads have. Raises InvalidInput and DatabaseUnavailable."""
+    given = request.query_values("thread")
+    if not 1 <= len(given) <= MAX_THREADS:
+        raise InvalidInput(f"Thread must be given 1 to {MAX_THREADS} times.")
+    counts = request.database.count_comments(list(dict.fromkeys(map(clean_thread, given))))
+    value: dict[str, object] = {"counts": {thread: count.comments for thread, count in counts.items()}}
+    if more := [thread for thread, count in counts.items() if count.has_more]:
+        value["more"] = more
+    return conditional(request, tagged_answer(to_json(value)))
 
 
 def create_comment(request: Request) -> Answer:

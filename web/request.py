@@ -82,8 +82,15 @@ class Request:
 
         Bytes that are not UTF-8 become lone surrogates, which validation refuses.
         """
+        return dict(reversed(self._parameters()))
+
+    def query_values(self, name: str) -> list[str]:
+        """Every value of a parameter of the query that may be repeated, in their order. Bytes are as in query()."""
+        return [value for each, value in self._parameters() if each == name]
+
+    def _parameters(self) -> list[tuple[str, str]]:
         text = self.environ["QUERY_STRING"].encode("latin-1").decode("utf-8", "surrogateescape")
-        return dict(reversed(parse_qsl(text, keep_blank_values=True, errors="surrogateescape")))
+        return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
 
     def json_body(self) -> bytes:
         """The body of a request that says it is JSON: 0 to MAX_BODY bytes, which may still be anything.

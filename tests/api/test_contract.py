@@ -20,7 +20,9 @@ from db import CommentDatabase
 from moderation.input import MAX_IDS, STATUSES
 from moderation.judge import MAX_WORD, judge
 from moderation.rules import MAX_RULES
+from statements import COUNTED
 from web import paging
+from web.comments import MAX_THREADS
 
 from support.moderator import ADMIN, bearer
 from support.postgres import sql
@@ -88,6 +90,11 @@ def test_its_limits_are_the_code_s() -> None:
     parameters = {parameter["name"]: parameter for parameter in RESOLVED["/comments"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["maximum"] == paging.MAX_LIMIT
     assert parameters["limit"]["schema"]["default"] == paging.DEFAULT_LIMIT
+    [threads, _] = RESOLVED["/counts"]["get"]["parameters"]
+    counts = RESOLVED["/counts"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    assert counts["counts"]["maxProperties"] == counts["more"]["maxItems"] == MAX_THREADS
+    assert threads["schema"]["maxItems"] == MAX_THREADS
+    assert counts["counts"]["additionalProperties"]["maximum"] == COUNTED
     assert schemas["Status"]["enum"] == list(STATUSES)
     assert schemas["Decisions"]["properties"]["ids"]["maxItems"] == MAX_IDS
     assert schemas["Rule"]["properties"]["value"]["anyOf"][0]["maxLength"] == MAX_WORD
@@ -198,7 +205,11 @@ def send(
     return client.open(
         path.replace("{id}", str(values.get("id"))),
         method=method.upper(),
-        query_string={name: str(value) for name, value in values.items() if where[name] == "query"},
+        query_string={
+            name: value if isinstance(value, list) else str(value)
+            for name, value in values.items()
+            if where[name] == "query"
+        },
         headers={name: str(value) for name, value in values.items() if where[name] == "header"} | bearer(who),
         data=body if is_form else None,
         json=None if is_form else body,
@@ -369,3 +380,17 @@ def test_the_example_of_a_page_is_real(client: FlaskClient, database_url: str, d
     assert response.headers["Link"] == documented["headers"]["Link"]["example"]
     refused = [client.get("/comments?q=x", headers=headers).json for headers in ({}, bearer(KEY))]
     assert refused == [*answers("/comments", "get", "401"), *answers("/comments", "get", "403")]
+
+
+def test_the_examples_of_counts_are_real(client: FlaskClient, database_url: str) -> None:
+    operation = RESOLVED["/counts"]["get"]
+    expected = answers("/counts", "get", "200")
+    for number, rows in enumerate([2, COUNTED - 1]):
+        sql(
+            database_url,
+            "INSERT INTO comments (thread, name, comment)"
+            " SELECT '/hello-world', 'Ada', 'Hello' FROM generate_series(1, %s)",
+            rows,
+        )
+        assert send(client, "/counts", "get", operation).json == expected[number]
+    assert [client.get("/counts").json] == answers("/counts", "get", "400")

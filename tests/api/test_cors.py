@@ -32,8 +32,9 @@ def test_by_default_there_is_none(database: CommentDatabase) -> None:
         assert "Vary" not in response.headers
 
 
-def test_an_allowed_origin_may_have_the_answer(database: CommentDatabase) -> None:
-    response = client_for(database, OTHER, BLOG).get("/comments", headers={"Origin": BLOG})
+@pytest.mark.parametrize("path", ["/comments", "/counts?thread=x"])
+def test_an_allowed_origin_may_have_the_answer(database: CommentDatabase, path: str) -> None:
+    response = client_for(database, OTHER, BLOG).get(path, headers={"Origin": BLOG})
     assert cors_headers(response) == {
         "Access-Control-Allow-Origin": BLOG,
         "Access-Control-Expose-Headers": EXPOSED,

@@ -78,6 +78,10 @@ CASES = {
     "a bad after": Case(400, path="/comments?after=x"),
     "a bad order": Case(400, path="/comments?order=best"),
     "a bad thread": Case(400, path="/comments?thread=%00"),
+    "counts of no thread": Case(400, path="/counts"),
+    "counts of too many threads": Case(400, path=f"/counts?{'&'.join(['thread=x'] * 101)}"),
+    "counts of a bad thread": Case(400, path="/counts?thread=x&thread=%00"),
+    "a POST to the counts": Case(405, "POST", "/counts", HELLO, JSON),
     "no content type": Case(415, "POST", body=HELLO),
     "a form": post(415, Content_Type="application/x-www-form-urlencoded"),
     "plain text": post(415, Content_Type="text/plain"),
@@ -228,7 +232,14 @@ def unreachable() -> FlaskClient:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/comments"), ("POST", "/comments"), ("GET", "/comments/1"), ("GET", "/readyz"), ("HEAD", "/comments")],
+    [
+        ("GET", "/comments"),
+        ("POST", "/comments"),
+        ("GET", "/comments/1"),
+        ("GET", "/counts?thread=x"),
+        ("GET", "/readyz"),
+        ("HEAD", "/comments"),
+    ],
 )
 def test_without_a_database_it_is_503(unreachable: FlaskClient, method: str, path: str) -> None:
     response = unreachable.open(path, method=method, data=HELLO, headers=JSON)
@@ -243,3 +254,4 @@ def test_bad_input_needs_no_database_to_be_refused(unreachable: FlaskClient) -> 
     assert_error(unreachable.post("/comments", json={}), 400)
     assert_error(unreachable.get("/comments?limit=0"), 400)
     assert_error(unreachable.get("/comments/x"), 404)
+    assert_error(unreachable.get("/counts"), 400)

@@ -9,14 +9,14 @@ from comment import Comment, Edit
 from db import CommentDatabase
 
 
-@pytest.fixture(params=["/comments", "/comments/1", "/comments?thread=&limit=1"])
+@pytest.fixture(params=["/comments", "/comments/1", "/comments?thread=&limit=1", "/counts?thread=&thread=b"])
 def path(request: pytest.FixtureRequest, database: CommentDatabase) -> str:
     for text in ("one", "two"):
         database.create_comment(Comment(None, "Ada", text))
     return str(request.param)
 
 
-def test_a_page_and_a_comment_have_an_etag(client: FlaskClient, path: str) -> None:
+def test_a_page_a_comment_and_counts_have_an_etag(client: FlaskClient, path: str) -> None:
     response = client.get(path)
     assert re.fullmatch('"[0-9a-f]{32}"', response.headers["ETag"])
     assert response.headers["Cache-Control"] == "no-cache"

@@ -225,6 +225,12 @@ class Conversation(RuleBasedStateMachine):
             assert self.ask("GET", path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
             left, path = left[limit:], page.get("next", "")
 
+    @rule(asked=st.lists(threads, min_size=1, max_size=4))
+    def count(self, asked: list[str]) -> None:
+        expected = {thread: self.model.count(thread) for thread in asked}
+        answer = self.ask("GET", "/counts", query_string={"thread": asked})
+        assert (answer.status_code, answer.get_json()) == (200, {"counts": expected})
+
     @invariant()
     def the_pages_are_those_of_the_model(self) -> None:
         """Each client asks for one of two pages, and the next time for the other one."""

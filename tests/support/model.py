@@ -183,6 +183,10 @@ class Model:
         if above and not above.is_published and not self.replies(above.shown["id"]):
             self._remove(above.shown["id"])
 
+    def count(self, thread: str) -> int:
+        """How many published comments a thread has."""
+        return sum(entry.is_published for entry in self.entries.values() if entry.shown["thread"] == thread)
+
     def page(self, thread: str | None, is_newest_first: bool = False, after: int | None = None) -> list[dict[str, Any]]:
         """The comments of such a page and of all pages after it."""
         shown = [entry.shown for entry in self.entries.values() if thread in (None, entry.shown["thread"])]
