@@ -54,6 +54,8 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     edit_minutes: int = 15
     page_cache: str = "on"
+    # None: what links to a comment leads to the API.
+    site_url: str | None = None
     log_level: str = "info"
     log_format: str = "text"
     # None: nobody is a moderator.
@@ -99,6 +101,7 @@ class Config:
             allowed_origins=_origins(environ, "ALLOWED_ORIGINS"),
             edit_minutes=_number(environ, "EDIT_MINUTES", default=cls.edit_minutes, low=0, high=525_600),
             page_cache=_choice(environ, "PAGE_CACHE", ("on", "off"), default=cls.page_cache),
+            site_url=_site_url(environ, "SITE_URL"),
             log_level=_choice(environ, "LOG_LEVEL", ("debug", "info", "warning", "error"), default=cls.log_level),
             log_format=_choice(environ, "LOG_FORMAT", ("text", "json"), default=cls.log_format),
             admin_token=_admin_token(environ, "ADMIN_TOKEN"),
@@ -172,6 +175,19 @@ def _origins(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?|\*", origin):
             raise ConfigError(f"{name} must be origins like https://example.org, by comma, or *, not {origin!r}.")
     return origins
+
+
+def _site_url(environ: Mapping[str, str], name: str) -> str | None:
+    """A URL (RFC 3986) without a query, in the form that a path can follow: https://example.org/blog."""
+    text = environ.get(name, "").strip()
+    found = re.fullmatch(
+        r"(https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]+)?)(|/(?:[a-z0-9/._~!$&'()*+,;=:@-]|%[0-9a-f]{2})*)",
+        text,
+        re.IGNORECASE | re.ASCII,
+    )
+    if text and not found:
+        raise ConfigError(f"{name} must be a URL like https://blog.example.org, without a query, not {text!r}.")
+    return found[1].lower() + found[2].rstrip("/") if found else None
 
 
 def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...], *, default: str) -> str:

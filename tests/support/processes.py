@@ -29,7 +29,7 @@ PATIENCE = 30
 # The defaults, which an environment has explicitly so that they win over a developer's own .env.
 DEFAULTS = {
     **dict(re.findall(r"^# ([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)),
-    **dict.fromkeys(("ALLOWED_ORIGINS", "POST_LIMIT", "SITE_LIMIT", "TRUSTED_PROXIES"), " "),
+    **dict.fromkeys(("ALLOWED_ORIGINS", "SITE_URL", "POST_LIMIT", "SITE_LIMIT", "TRUSTED_PROXIES"), " "),
 }
 
 

@@ -34,6 +34,7 @@ def test_every_variable_is_read() -> None:
             "ALLOWED_ORIGINS": "https://a.example, http://[::1]:3000",
             "EDIT_MINUTES": "0",
             "PAGE_CACHE": "OFF",
+            "SITE_URL": "HTTPS://Blog.Example.org/",
             "LOG_LEVEL": "DEBUG",
             "LOG_FORMAT": "json",
             "ADMIN_TOKEN": ADMIN,
@@ -58,6 +59,7 @@ def test_every_variable_is_read() -> None:
         allowed_origins=("https://a.example", "http://[::1]:3000"),
         edit_minutes=0,
         page_cache="off",
+        site_url="https://blog.example.org",
         log_level="debug",
         log_format="json",
         admin_token=ADMIN,
@@ -88,6 +90,19 @@ def test_every_variable_is_read() -> None:
 )
 def test_allowed_origins(value: str, origins: tuple[str, ...]) -> None:
     assert Config.from_environment({"ALLOWED_ORIGINS": value}).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        (" ", None),
+        (" http://localhost:8000/ ", "http://localhost:8000"),
+        ("https://Example.org/Blog//", "https://example.org/Blog"),
+        ("https://[::1]/caf%C3%A9", "https://[::1]/caf%C3%A9"),
+    ],
+)
+def test_site_url(value: str, url: str | None) -> None:
+    assert Config.from_environment({"SITE_URL": value}).site_url == url
 
 
 @pytest.mark.parametrize(
@@ -135,6 +150,11 @@ def test_the_bounds_of_a_port(port: str) -> None:
         *(("LOG_LEVEL", value) for value in ["loud", "10"]),
         *(("LOG_FORMAT", value) for value in ["xml", "JSON lines"]),
         *(("ALLOWED_ORIGINS", value) for value in ["a.example", "https://a.example/", "https://*.a.example", "null"]),
+        *(
+            ("SITE_URL", value)
+            for value in ["a.example", "//a.example", "/", "https://", "https:///a", "ftp://a.example", "https://é"]
+        ),
+        *(("SITE_URL", f"https://a.example{end}") for end in ["?b", "#b", "/a b", "/%zz", "/é", ":x", "@b.example"]),
         *(("ADMIN_TOKEN", value) for value in [ADMIN[:-1], "x" * 256, f"{ADMIN} ", f"{ADMIN}é", f"{ADMIN}\n"]),
         *(
             ("AUTH_SECRETS", value)
