@@ -13,7 +13,7 @@ from db import CommentDatabase
 from logs import configure_logging
 from postgres.errors import InvalidDatabaseURL
 from postgres.waiting import IS_GREEN
-from web import comments, moderation, preview, service, view
+from web import comments, feed, moderation, preview, service, view
 from web.identity import load_jwt
 from web.wsgi import Application, Route, add_routes
 
@@ -30,6 +30,7 @@ ROUTES = (
     Route("GET", "/closed-threads", moderation.list_closed_threads),
     Route("PUT", "/closed-threads", moderation.close_thread),
     Route("DELETE", "/closed-threads", moderation.open_thread),
+    Route("GET", "/feed.atom", feed.show_feed),
     Route("GET", "/fragment", view.show_fragment),
     Route("GET", "/healthz", service.health),
     Route("GET", "/openapi.yaml", service.contract),

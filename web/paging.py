@@ -1,6 +1,8 @@
 """What lists have in common: the parameters of a page, what fits into it, and the path of the next one."""
 
+from collections.abc import Callable
 from itertools import accumulate, takewhile
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from comment import MAX_ID
@@ -13,6 +15,7 @@ DEFAULT_ORDER = "oldest"
 MAX_PAGE = 990_000  # bytes of the items of a page: with the path of the next page, its body stays below a megabyte
 
 Query = dict[str, str]
+Item = TypeVar("Item")
 
 
 def read_limit(query: Query) -> int:
@@ -30,9 +33,9 @@ def read_order(query: Query) -> str:
     return choice(query, "order", ("oldest", "newest"), default=DEFAULT_ORDER)
 
 
-def that_fit(items: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The first items, in at most MAX_PAGE bytes of JSON. One has at most 300,000: a comment with its HTML."""
-    sizes = accumulate(len(to_json(item)) for item in items)
+def that_fit(items: list[Item], to_bytes: Callable[[Item], bytes] = to_json) -> list[Item]:
+    """The first items, in at most MAX_PAGE bytes. A comment with its HTML has at most 300,000 bytes in JSON."""
+    sizes = accumulate(len(to_bytes(item)) for item in items)
     return [item for item, _ in zip(items, takewhile(lambda size: size <= MAX_PAGE, sizes), strict=False)]
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.sansio.utils import get_host
 from werkzeug.wsgi import get_content_length, get_input_stream
 
 from comment import MAX_ID
@@ -69,8 +70,18 @@ class Request:
     @property
     def is_https(self) -> bool:
         """Whether the client uses https, also to a proxy. Anybody can send the proxy's header, so it may only decide
-        about the client's own cookies."""
+        about the client's own cookies, and about `origin`."""
         return "https" in (self.environ["wsgi.url_scheme"], self.header("X-Forwarded-Proto"))
+
+    @property
+    def origin(self) -> str:
+        """Where the client has found the service: https://comments.example.org.
+
+        The client says so, and may lie: it must be only in answers with an ETag, which a cache must not give to others
+        unasked. For another origin the ETag differs, so the lie ends there. Without a proper Host it is localhost.
+        """
+        scheme = "https" if self.is_https else "http"
+        return f"{scheme}://{get_host(scheme, self.header('Host')) or 'localhost'}"
 
     def header(self, name: str) -> str | None:
         """The value of a header, or None. Not of Content-Type or Content-Length, which WSGI names otherwise."""

@@ -360,6 +360,20 @@ def test_the_examples_of_the_moderators_answers_are_real(moderated: FlaskClient,
     assert [closed.json] == answers("/comments", "post", "403")
 
 
+def test_the_example_of_the_feed_is_real(database: CommentDatabase) -> None:
+    client = create_app(Config(site_url="https://blog.example.org"), database).test_client()
+    client.post("/comments", json={"name": "Ada", "comment": "Hello", "thread": "/hello-world"})
+    operation = RESOLVED["/feed.atom"]["get"]
+    answer = client.get("/feed.atom?thread=/hello-world", base_url="http://localhost:5000")
+    [media] = operation["responses"]["200"]["content"].values()
+    assert [without_ids(shape(answer.text))] == [without_ids(shape(example)) for example in examples_of(media)]
+    assert [client.get("/feed.atom?thread=%00").json] == answers("/feed.atom", "get", "400")
+
+
+def without_ids(text: str) -> str:
+    return re.sub("urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+
+
 @pytest.mark.parametrize(
     ("path", "method"),
     [(path, method) for path, method, found in operations() if found.get("security") == [{"moderator": []}]],

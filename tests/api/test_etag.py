@@ -9,7 +9,9 @@ from comment import Comment, Edit
 from db import CommentDatabase
 
 
-@pytest.fixture(params=["/comments", "/comments/1", "/comments?thread=&limit=1", "/counts?thread=&thread=b"])
+@pytest.fixture(
+    params=["/comments", "/comments/1", "/comments?thread=&limit=1", "/counts?thread=&thread=b", "/feed.atom"]
+)
 def path(request: pytest.FixtureRequest, database: CommentDatabase) -> str:
     for text in ("one", "two"):
         database.create_comment(Comment(None, "Ada", text))
