@@ -5,6 +5,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+import feedparser  # type: ignore[import-untyped]
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
@@ -292,7 +293,6 @@ def test_a_feed_ends_at_a_megabyte(client: FlaskClient, database_url: str, chara
 
 def test_a_feed_reader_reads_it(database: CommentDatabase) -> None:
     """feedparser, which also says whether the XML and the Content-Type are right."""
-    feedparser = pytest.importorskip("feedparser")
     first = post(database, "<em>one</em>", "/a b", name="<b>Ada & Bob</b>")
     second = post(database, "two", "https://blog.example.org/c?d=e&f")
     edited = database.edit_comment(first, Edit("<b>Ada</b>"))
