@@ -29,11 +29,11 @@ def test_whatever_people_do_the_pages_are_those_of_the_model(client: FlaskClient
     """Two applications take turns: each has its own cache of pages."""
     database = CommentDatabase(database_url)
     other = create_app(Config(), database).test_client()
-    converse([client, other], database_url, examples=20)
+    converse([client, other], database_url, examples=12)
     database.close()
 
 
 def test_whatever_moderators_do_the_pages_are_those_of_the_model(
     moderated: list[FlaskClient], database_url: str
 ) -> None:
-    converse(moderated, database_url, examples=20, moderator=ADMIN)
+    converse(moderated, database_url, examples=12, moderator=ADMIN)
