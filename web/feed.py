@@ -88,12 +88,17 @@ def link_to(comment: Comment, request: Request) -> str:
 
     For any other thread, and for a path without SITE_URL, it is the comment in this API.
     """
-    thread, site_url = comment.thread, request.config.site_url
-    if site_url and thread.startswith("/"):
-        return f"{site_url}{encoded(thread.partition('#')[0])}#comment-{comment.id}"
+    thread = comment.thread
+    if page := page_url(thread, request.config.site_url):
+        return f"{page}#comment-{comment.id}"
     if found := URL.fullmatch(thread):
         return found[1] + "#".join(map(encoded, (found[2] or "").split("#", 1)))
     return f"{request.origin}/comments/{comment.id}"
+
+
+def page_url(thread: str, site_url: str | None) -> str | None:
+    """The page of the site that a thread names by its path, or None."""
+    return f"{site_url}{encoded(thread.partition('#')[0])}" if site_url and thread.startswith("/") else None
 
 
 def encoded(text: str) -> str:

@@ -21,6 +21,7 @@ from web import page
 from web.answer import Answer, Headers, conditional, tagged_answer
 from web.comments import SIGN_IN, store
 from web.errors import Problem, explain, log_error
+from web.feed import page_url
 from web.identity import ANONYMOUS
 from web.judging import CLOSED
 from web.paging import read_after
@@ -153,6 +154,8 @@ def view(
         [*HEADERS, *headers],
         style=STYLE,
         thread=thread,
+        page_url=page_url(thread, request.config.site_url),
+        feed=f"/feed.atom?{urlencode({'thread': thread}, safe='/')}",
         nodes=tree(comments),
         url=lambda **parameters: url_of(thread, **parameters),
         after=after,

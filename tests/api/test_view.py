@@ -275,6 +275,18 @@ def test_the_thread_is_escaped_everywhere(here: Site) -> None:
         assert "<script" not in page.text
 
 
+def test_a_page_leads_to_the_page_of_the_site_and_to_the_feed(site: Open) -> None:
+    here = site(site_url="https://blog.example")
+    page = here.http.get("/view?thread=/a b").text
+    assert '<a href="https://blog.example/a%20b"><bdi>/a b</bdi></a>' in page
+    assert 'href="/feed.atom?thread=/a+b"' in page
+    assert here.http.get("/feed.atom?thread=/a+b").status_code == 200
+    assert (
+        "<h1>Comments on <bdi>https://evil.example</bdi></h1>"
+        in here.http.get("/view?thread=https://evil.example").text
+    )
+
+
 def test_a_page_is_stored_by_nobody_and_loads_nothing(here: Site) -> None:
     page = here.http.get("/view")
     assert page.headers["Cache-Control"] == "no-store"

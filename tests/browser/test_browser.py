@@ -45,10 +45,14 @@ def site(tmp_path: Path) -> Iterator[str]:
 def service(database_url: str, site: str, tmp_path: Path) -> Iterator[Server]:
     """The service, which allows the site's origin, and pages of the site with the README's page in them."""
     with serving(DATABASE_URL=database_url, ALLOWED_ORIGINS=site) as server:
-        html = HTML.replace("http://localhost:5000", server.url)
-        for name, content in {"page.html": html, "other.html": html, "twice.html": SITE + html + html}.items():
-            (tmp_path / name).write_text('<!doctype html><meta charset="utf-8">' + content)
+        write_pages(server, tmp_path)
         yield server
+
+
+def write_pages(server: Server, directory: Path) -> None:
+    html = HTML.replace("http://localhost:5000", server.url)
+    for name, content in {"page.html": html, "other.html": html, "twice.html": SITE + html + html}.items():
+        (directory / name).write_text('<!doctype html><meta charset="utf-8">' + content)
 
 
 @pytest.fixture
@@ -135,6 +139,16 @@ def test_the_page_shows_what_is_wrong(page: Page, site: str, service: Server) ->
     send(page, " ", "Hello")
     expect(page.get_by_role("status")).to_have_text("Name is required.")
     expect(page.get_by_label("Comment")).to_have_value("Hello")
+
+
+def test_the_page_says_that_a_comment_waits(page: Page, site: str, database_url: str, tmp_path: Path) -> None:
+    with serving(DATABASE_URL=database_url, ALLOWED_ORIGINS=site, MODERATION="all") as server:
+        write_pages(server, tmp_path)
+        page.goto(f"{site}/page.html")
+        send(page, "Ada", "Hello")
+        expect(page.get_by_role("status")).to_have_text("Your comment waits for approval.")
+        expect(page.get_by_label("Comment")).to_have_value("")
+        expect(page.locator("li")).to_have_count(0)
 
 
 def test_the_page_says_that_the_service_is_away_and_a_second_attempt_sends_the_comment(

@@ -21,6 +21,7 @@ BODIES = [
     b'{"ids": [1, 2], "status": "published"}',
     b'{"kind": "word", "value": "b", "effect": "pending"}',
     b'{"kind": "author", "value": 1, "effect": "spam"}',
+    b"name=Ada&comment=Hello",
     b"csrf=x&token=y&ticked=1+pending+-&published=ticked",
     b"\xef\xbb\xbf{}",
     b"[" * 9999,
