@@ -39,9 +39,8 @@ def decide(service: Server, status: str, *ids: int) -> None:
 def sign_in(page: Page, service: Server) -> None:
     page.goto(f"{service.url}/admin")
     page.get_by_label("ADMIN_TOKEN").fill(ADMIN)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    page.wait_for_load_state()  # the keys work from then on
+    with page.expect_navigation():  # to the end: the keys work from then on
+        page.keyboard.press("Enter")
 
 
 def test_each_state_is_usable_by_all(page: Page, service: Server) -> None:
@@ -61,6 +60,7 @@ def test_each_state_is_usable_by_all(page: Page, service: Server) -> None:
     page.reload()
     check(page, "queue", TARGETS)
     page.get_by_role("button", name="Delete the comment of Ada").click()
+    expect(page.get_by_role("heading", name="Delete this comment?")).to_be_visible()
     check(page, "delete", TARGETS)
     page.goto(f"{service.url}/admin/rules")
     page.get_by_label("Word").fill("casino")
@@ -82,10 +82,12 @@ def test_a_queue_is_cleared_with_the_keyboard(page: Page, service: Server) -> No
     page.keyboard.press("j")
     for number in range(10):
         page.keyboard.press("x" if number % 2 else "j")  # both go on to the next one
-    page.keyboard.press("s")
+    with page.expect_navigation():
+        page.keyboard.press("s")
     expect(page.get_by_text("5 comments were marked as spam")).to_be_visible()
     page.keyboard.press("t")
-    page.keyboard.press("a")
+    with page.expect_navigation():
+        page.keyboard.press("a")
     expect(page.get_by_text("5 comments were published")).to_be_visible()
     found = service.http.get("/comments").json()["comments"]
     assert len(found) == 5

@@ -19,6 +19,7 @@ PICTURES = os.environ.get("PICTURES")
 
 def check(page: Page, name: str, targets: str) -> None:
     """Nobody is kept from using this state of the page; and take its picture. `targets` selects what is clicked."""
+    page.wait_for_load_state()
     found = Axe().run(page).response["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
