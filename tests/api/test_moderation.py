@@ -1,8 +1,6 @@
 """What is held, who sees it, and what moderators decide."""
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,23 +13,8 @@ from moderation import held
 from moderation.database import ModerationDatabase
 from postgres.deadline import Connection
 
-from support.moderator import ADMIN, KEY, OTHER_KEY, Site
+from support.moderator import ADMIN, KEY, OTHER_KEY, Open
 from support.postgres import sql
-
-Open = Callable[..., Site]
-
-
-@pytest.fixture
-def site(database_url: str) -> Iterator[Open]:
-    """A function that starts the service with a configuration."""
-    with ExitStack() as stack:
-
-        def start(**config: Any) -> Site:
-            started = Site(database_url, **config)
-            stack.callback(started.database.close)
-            return started
-
-        yield start
 
 
 def test_where_all_is_moderated_a_comment_waits_and_nobody_else_sees_it(site: Open) -> None:

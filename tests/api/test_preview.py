@@ -1,7 +1,5 @@
 """POST /preview: the HTML that a comment would have."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,23 +7,9 @@ from flask.testing import FlaskClient
 
 from config import Limit
 
-from support.moderator import ADMIN, Site
+from support.moderator import ADMIN, Open, Site
 from support.postgres import sql
 from support.tokens import SECRET, token
-
-Open = Callable[..., Site]
-
-
-@pytest.fixture
-def site(database_url: str) -> Iterator[Open]:
-    with ExitStack() as stack:
-
-        def start(**config: Any) -> Site:
-            here = Site(database_url, **config)
-            stack.callback(here.database.close)
-            return here
-
-        yield start
 
 
 def preview(here: Site, comment: object = "*Hello*", key: str | None = None) -> Any:

@@ -1,8 +1,6 @@
 """GET and POST /view, and GET /fragment: a thread for readers without JavaScript."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,23 +14,9 @@ from db import CommentDatabase
 from postgres.errors import DatabaseUnavailable
 from web import view
 
-from support.moderator import ADMIN, KEY, Site
+from support.moderator import ADMIN, KEY, Open, Site
 from support.tokens import SECRET
 from support.xss import VECTORS
-
-Open = Callable[..., Site]
-
-
-@pytest.fixture
-def site(database_url: str) -> Iterator[Open]:
-    with ExitStack() as stack:
-
-        def start(**config: Any) -> Site:
-            here = Site(database_url, **config)
-            stack.callback(here.database.close)
-            return here
-
-        yield start
 
 
 @pytest.fixture

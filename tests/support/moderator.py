@@ -1,5 +1,6 @@
 """A client of the API who may be a reader, an author or a moderator."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -46,3 +47,6 @@ class Site:
 
     def queue(self, status: str) -> list[int]:
         return self.ids(f"status={status}", ADMIN)
+
+
+Open = Callable[..., Site]
