@@ -16,6 +16,7 @@ from db import KeyReused
 from markup import render as render_markdown
 from moderation.facts import Asked
 from moderation.limits import LimitReached
+from postgres.deadline import new_deadline
 from postgres.errors import DatabaseUnavailable
 from web import page
 from web.answer import Answer, Headers, conditional, tagged_answer
@@ -23,7 +24,7 @@ from web.comments import SIGN_IN, store
 from web.errors import Problem, explain, log_error
 from web.feed import page_url
 from web.identity import ANONYMOUS
-from web.judging import CLOSED
+from web.judging import CLOSED, count_address
 from web.paging import read_after
 from web.request import Request, choice, is_id, new_id
 
@@ -99,7 +100,7 @@ def show_view(request: Request) -> Answer:
 def post_view(request: Request) -> Answer:
     """`POST /view`: store the comment of the form, or show it. An error is on the page, with what was typed.
 
-    Raises InvalidInput and HTTPException for what the form does not make.
+    Raises InvalidInput if the thread is not valid, and HTTPException if the body is not a form.
     """
     form, thread = request.form(), read_thread(request)
     parent_id = int(form["parent_id"]) if is_id(form.get("parent_id", "")) else None
@@ -108,10 +109,11 @@ def post_view(request: Request) -> Answer:
     try:
         fields = {**draft._asdict(), "thread": thread, "fax": form.get("fax")}
         comment = Comment.from_json(json.dumps(fields).encode())
-        if "preview" in form:
-            return view(request, draft, preview=render_markdown(comment.comment))
         if request.config.require_auth == "on":
             raise Unauthorized(SIGN_IN)
+        if "preview" in form:
+            count_address(request, "preview", new_deadline())
+            return view(request, draft, preview=render_markdown(comment.comment))
         stored = store(request, comment, draft.key, ANONYMOUS)
         return page.see_other(url_after(request, stored))
     except (InvalidInput, KeyReused, LimitReached, HTTPException, DatabaseUnavailable) as error:

@@ -198,6 +198,14 @@ def test_the_limit_on_posting_is_that_of_the_api(site: Open) -> None:
     assert int(page.headers["Retry-After"]) > 0
 
 
+def test_a_preview_has_the_limit_and_the_rule_on_users_of_a_post(site: Open) -> None:
+    here = site(post_limit=Limit(1, 3600))
+    assert [send(here, preview="yes").status_code for _ in range(2)] == [200, 429]
+    assert send(here).status_code == 303, "it has a count of its own"
+    closed = site(auth_secrets=(SECRET,), require_auth="on")
+    assert closed.http.post("/view", data={"name": "Ada", "comment": "x", "preview": "yes"}).status_code == 401
+
+
 def test_a_tombstone_has_a_place_and_can_be_answered(here: Site) -> None:
     here.post("Question", KEY, thread="/a")
     here.post("Answer", thread="/a", parent_id=1)
